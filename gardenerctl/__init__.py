@@ -1,0 +1,1 @@
+"""The command line of gardener: a thin client of the daemon."""

@@ -1,0 +1,1 @@
+"""One training run: examples to adapter. Imported only inside the training run."""

@@ -1,0 +1,1 @@
+"""What changed: filters, the watcher (a hint) and the scan (the truth)."""

@@ -1,0 +1,1 @@
+"""The protocol between clients and the daemon."""

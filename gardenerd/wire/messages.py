@@ -1,0 +1,215 @@
+"""The protocol between clients and the daemon, as data.
+
+A request names the protocol, itself (``id``), an operation and its parameters. Every reply names
+the request that it answers: any number of ``progress`` and ``chunk`` replies, then exactly one
+``result`` or ``error``. Unknown fields are ignored, so that either side may be newer; the number
+rises only when an old peer would misunderstand.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import msgspec
+
+PROTOCOL = 1
+"""Version of this protocol, apart from the package's version."""
+
+SCHEMA = 1
+"""Version of the JSON documents that ``gardenerctl --json`` prints."""
+
+MAX_REQUEST_BYTES = 4 * 1024 * 1024
+"""Larger requests are refused before they are decoded."""
+
+MAX_QUERY_BYTES = 64 * 1024
+"""A question longer than this is a mistake, not a question."""
+
+
+class Request(msgspec.Struct, kw_only=True):
+    protocol: int
+    id: str
+    op: str
+    params: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class Reply(msgspec.Struct, kw_only=True, omit_defaults=True):
+    id: str
+    kind: Literal["progress", "chunk", "result", "error"]
+    body: Any = None
+    protocol: int = PROTOCOL
+
+
+class ErrorBody(msgspec.Struct, kw_only=True):
+    code: str
+    message: str
+    hint: str = ""
+
+
+class Operation(msgspec.Struct, kw_only=True):
+    """Base of the parameters of one operation; ``op`` is its name on the wire."""
+
+    op: ClassVar[str]
+
+
+class Hello(Operation, kw_only=True):
+    op: ClassVar[str] = "hello"
+
+
+class Status(Operation, kw_only=True):
+    op: ClassVar[str] = "status"
+
+
+class Shutdown(Operation, kw_only=True):
+    op: ClassVar[str] = "shutdown"
+
+
+class CancelRequest(Operation, kw_only=True):
+    """Stop answering the request ``target``; harmless when it is already answered."""
+
+    op: ClassVar[str] = "cancel_request"
+    target: str
+
+
+class Add(Operation, kw_only=True):
+    """Tend the folder ``path``. ``name`` defaults to the folder's own."""
+
+    op: ClassVar[str] = "add"
+    path: str
+    name: str | None = None
+
+
+class Remove(Operation, kw_only=True):
+    op: ClassVar[str] = "remove"
+    project: str
+
+
+class Projects(Operation, kw_only=True):
+    op: ClassVar[str] = "projects"
+
+
+class Rescan(Operation, kw_only=True):
+    op: ClassVar[str] = "rescan"
+    project: str | None = None
+
+
+class Wait(Operation, kw_only=True):
+    """Answered when every known change is indexed. Reports progress meanwhile."""
+
+    op: ClassVar[str] = "wait"
+    project: str | None = None
+    timeout_s: float | None = None
+
+
+class Search(Operation, kw_only=True):
+    op: ClassVar[str] = "search"
+    query: str
+    k: int = 10
+    project: str | None = None
+
+
+class Ask(Operation, kw_only=True):
+    op: ClassVar[str] = "ask"
+    question: str
+    project: str | None = None
+    k: int = 5
+
+
+class Complete(Operation, kw_only=True):
+    """Fill in at ``line`` (from 1) and ``column`` (from 0; None: end of the line) of ``path``.
+
+    ``path`` is absolute and inside a project. ``adapter`` is a version, ``base`` or ``current``.
+    ``suffix`` None takes what follows in the file.
+    """
+
+    op: ClassVar[str] = "complete"
+    path: str
+    line: int
+    column: int | None = None
+    max_tokens: int | None = None
+    adapter: str = "current"
+
+
+class Score(Operation, kw_only=True):
+    """Bits per byte of each of ``paths`` (absolute)."""
+
+    op: ClassVar[str] = "score"
+    paths: list[str]
+    adapter: str = "current"
+    project: str | None = None
+
+
+class Feedback(Operation, kw_only=True):
+    """``key`` makes a repeated request take effect once."""
+
+    op: ClassVar[str] = "feedback"
+    answer: str
+    verdict: Literal["good", "bad"]
+    correction: str | None = None
+    key: str | None = None
+
+
+class Train(Operation, kw_only=True):
+    """Start a run now. ``wait``: answer with its outcome, with progress meanwhile."""
+
+    op: ClassVar[str] = "train"
+    project: str | None = None
+    wait: bool = False
+
+
+class Pause(Operation, kw_only=True):
+    """Hold training, for ``seconds`` or until resumed."""
+
+    op: ClassVar[str] = "pause"
+    seconds: float | None = None
+
+
+class Resume(Operation, kw_only=True):
+    op: ClassVar[str] = "resume"
+
+
+class Cancel(Operation, kw_only=True):
+    """End the run under way and drop its work."""
+
+    op: ClassVar[str] = "cancel"
+
+
+class Rollback(Operation, kw_only=True):
+    """Serve ``version`` (``base`` for none), or what served before when None."""
+
+    op: ClassVar[str] = "rollback"
+    version: str | None = None
+    project: str | None = None
+
+
+class Adapters(Operation, kw_only=True):
+    op: ClassVar[str] = "adapters"
+    project: str | None = None
+
+
+class History(Operation, kw_only=True):
+    op: ClassVar[str] = "history"
+    project: str | None = None
+    limit: int = 30
+
+
+class Ps(Operation, kw_only=True):
+    op: ClassVar[str] = "ps"
+
+
+class Unload(Operation, kw_only=True):
+    """Stop the model worker and the index worker; all their memory goes back to the system."""
+
+    op: ClassVar[str] = "unload"
+
+
+OPERATIONS: dict[str, type[Operation]] = {kind.op: kind for kind in Operation.__subclasses__()}
+
+
+class Event(msgspec.Struct, kw_only=True):
+    """What the daemon publishes to any number of followers."""
+
+    topic: Literal["index", "loop", "train", "adapter", "daemon"]
+    name: str
+    time: float
+    """Seconds since the epoch."""
+    body: dict[str, Any] = msgspec.field(default_factory=dict)

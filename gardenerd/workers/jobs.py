@@ -1,0 +1,319 @@
+"""What a child process is asked and what it answers, as data.
+
+The supervisor sends a job; the child sends any number of updates and then one answer, or an error.
+Paths inside a project are relative to its root, with ``/``. Texts are redacted already: what the
+secret scan found is masked before a text leaves the reader.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class Job(msgspec.Struct, kw_only=True, frozen=True, tag=True):
+    """Base of everything a child can be asked."""
+
+
+# --- the index worker -------------------------------------------------------------------------
+
+
+class IndexFiles(Job, kw_only=True, frozen=True):
+    """Make the index equal to these files as they are now; one that is gone leaves the index."""
+
+    project: str
+    root: str
+    paths: list[str]
+    max_file_bytes: int = 1_000_000
+
+
+class RemoveProject(Job, kw_only=True, frozen=True):
+    project: str
+
+
+class SearchIndex(Job, kw_only=True, frozen=True):
+    query: str
+    k: int = 10
+    projects: list[str] | None = None
+    """None searches all."""
+
+
+class Harvest(Job, kw_only=True, frozen=True):
+    """Read these files and give their chunks as material for examples."""
+
+    root: str
+    paths: list[str]
+    max_file_bytes: int = 1_000_000
+
+
+class ReadTexts(Job, kw_only=True, frozen=True):
+    """Read whole files (redacted) into ``target``, one JSON :class:`HeldOutText` a line."""
+
+    root: str
+    paths: dict[str, Literal["recent", "older"]]
+    target: str
+    max_file_bytes: int = 1_000_000
+
+
+class OptimizeIndex(Job, kw_only=True, frozen=True):
+    """Compact the table, bring its full-text index up to date, drop old versions."""
+
+
+class FileResult(msgspec.Struct, kw_only=True, frozen=True):
+    """What became of one file. ``size``, ``mtime_ns`` and ``digest`` are those of the bytes read."""
+
+    path: str
+    state: Literal["indexed", "skipped", "gone", "failed"]
+    reason: str = ""
+    """Why it was skipped or failed, in words."""
+    size: int = 0
+    mtime_ns: int = 0
+    digest: str = ""
+    chunks: int = 0
+    new_chunks: int = 0
+    """Chunks whose text was not in the index for this file before."""
+
+
+class IndexProgress(msgspec.Struct, kw_only=True, frozen=True):
+    """An update: these files are done and durable in the index."""
+
+    results: list[FileResult]
+    done: int
+    total: int
+
+
+class Indexed(msgspec.Struct, kw_only=True, frozen=True):
+    """The answer to :class:`IndexFiles`; the results were all given by updates."""
+
+    files: int
+    seconds: float
+    generation: str
+    """Names the table; it changes when the table was lost and made anew."""
+
+
+class Hit(msgspec.Struct, kw_only=True, frozen=True):
+    project: str
+    path: str
+    start_line: int
+    end_line: int
+    symbol: str
+    kind: str
+    score: float
+    signature: str = ""
+    docstring: str = ""
+    text: str = ""
+    digest: str = ""
+    """Digest of the file's bytes when it was indexed."""
+
+
+class Hits(msgspec.Struct, kw_only=True, frozen=True):
+    hits: list[Hit]
+    seconds: float
+
+
+class ChunkText(msgspec.Struct, kw_only=True, frozen=True):
+    path: str
+    symbol: str
+    kind: str
+    language: str
+    start_line: int
+    end_line: int
+    text: str
+    docstring: str = ""
+
+
+class Harvested(msgspec.Struct, kw_only=True, frozen=True):
+    """An update of :class:`Harvest`, a few hundred chunks at a time; also its (empty) answer."""
+
+    chunks: list[ChunkText]
+
+
+class HeldOutText(msgspec.Struct, kw_only=True, frozen=True):
+    path: str
+    slice: Literal["recent", "older", "general"]
+    text: str
+
+
+class Done(msgspec.Struct, kw_only=True, frozen=True):
+    """The answer where there is nothing to tell."""
+
+    count: int = 0
+
+
+# --- the model worker -------------------------------------------------------------------------
+
+
+class AdapterRef(msgspec.Struct, kw_only=True, frozen=True):
+    """An adapter version and the folder that holds it."""
+
+    version: str
+    folder: str
+
+
+class CompleteCode(Job, kw_only=True, frozen=True):
+    """Fill in between ``prefix`` and ``suffix``. Updates are :class:`TextPiece`."""
+
+    base: str
+    adapter: AdapterRef | None
+    path: str
+    prefix: str
+    suffix: str
+    max_tokens: int = 128
+    max_adapters: int = 3
+
+
+class AnswerQuestion(Job, kw_only=True, frozen=True):
+    """Answer with a chat model from ``sources``. Updates are :class:`TextPiece`."""
+
+    base: str
+    adapter: AdapterRef | None
+    question: str
+    sources: list[Hit]
+    max_tokens: int = 256
+    max_adapters: int = 3
+
+
+class ScoreTexts(Job, kw_only=True, frozen=True):
+    """Bits per byte of each file under the base, with or without an adapter."""
+
+    base: str
+    adapter: AdapterRef | None
+    paths: list[str]
+    """Absolute."""
+    max_adapters: int = 3
+
+
+class TextPiece(msgspec.Struct, kw_only=True, frozen=True):
+    text: str
+
+
+class Generated(msgspec.Struct, kw_only=True, frozen=True):
+    text: str
+    tokens: int
+    stop: Literal["end", "length", "cancelled"]
+    base: str
+    adapter: str | None
+    """The version that served, or None for the bare base."""
+    warning: str = ""
+    """Why another adapter served than the one asked for; empty when all went well."""
+    seconds: float = 0.0
+
+
+class FileScore(msgspec.Struct, kw_only=True, frozen=True):
+    path: str
+    bytes: int
+    bits_per_byte: float
+
+
+class Scores(msgspec.Struct, kw_only=True, frozen=True):
+    files: list[FileScore]
+    adapter: str | None
+    warning: str = ""
+
+
+# --- the training run -------------------------------------------------------------------------
+
+
+class Hyperparameters(msgspec.Struct, kw_only=True, frozen=True):
+    """All decided: the user's, else the base model's, else the general defaults."""
+
+    rank: int = 16
+    alpha: int = 32
+    dropout: float = 0.0
+    learning_rate: float = 2e-4
+    target_modules: str | tuple[str, ...] = "all-linear"
+    batch_tokens: int = 8_192
+    max_length: int = 1_024
+    steps: int | None = None
+    """None: two passes over the set."""
+    warmup_steps: int = 5
+    weight_decay: float = 0.01
+    max_grad_norm: float = 1.0
+    fim_rate: float = 0.5
+    seed: int = 0
+    minutes: float = 30.0
+
+
+class Example(msgspec.Struct, kw_only=True, frozen=True):
+    """One piece of the training set, a line of ``train.jsonl`` in the run folder."""
+
+    id: str
+    path: str
+    kind: str
+    """``function``, ``class``, ``section``, ... or ``answer`` for feedback."""
+    language: str
+    text: str
+    weight: float = 1.0
+
+
+class TrainAdapter(Job, kw_only=True, frozen=True):
+    """Train and evaluate in ``folder``, the run's own.
+
+    Read there: ``train.jsonl`` (:class:`Example`), ``heldout.jsonl`` (:class:`HeldOutText`).
+    Written there: ``metrics.jsonl``, ``checkpoint/``, ``candidate/`` (a peft adapter and its
+    card), ``report.json`` (:class:`RunReport`). Updates are :class:`TrainProgress`.
+    """
+
+    run: str
+    project: str
+    folder: str
+    base: str
+    """A model folder."""
+    incumbent: AdapterRef | None
+    """What serves now: the candidate is compared with it."""
+    parent: AdapterRef | None
+    """What training continues from; None starts from the base."""
+    hyperparameters: Hyperparameters
+
+
+class TrainProgress(msgspec.Struct, kw_only=True, frozen=True):
+    phase: Literal["preparing", "training", "validating"]
+    percent: float
+    """Of the whole run, 0 to 100."""
+    step: int = 0
+    steps: int = 0
+    loss: float | None = None
+    """Mean loss of the last steps, in nats a token."""
+    tokens_per_second: float = 0.0
+    """Real tokens: no padding."""
+    seconds_left: float | None = None
+
+
+class PairedScore(msgspec.Struct, kw_only=True, frozen=True):
+    """One held-out file under the three models, in bits per byte on the same tokens."""
+
+    path: str
+    slice: Literal["recent", "older", "general"]
+    bytes: int
+    base: float
+    incumbent: float
+    candidate: float
+
+
+class RunReport(msgspec.Struct, kw_only=True, frozen=True):
+    """What a training run hands over; the daemon's gate decides on it."""
+
+    scores: list[PairedScore]
+    finite: bool
+    """No loss, gradient or logit was NaN or infinite."""
+    trained_parameters: int
+    planned_parameters: int
+    base_unchanged: bool
+    """The base's weights have the same digest after training as before."""
+    steps: int
+    tokens: int
+    examples: int
+    dropped: dict[str, int]
+    """Examples left out, by reason (near held-out code, too short, ...)."""
+    loss_first: float
+    loss_last: float
+    tokens_per_second: float
+    seconds: dict[str, float]
+    """Wall-clock seconds by phase."""
+    peak_rss_bytes: int = 0
+
+
+IndexJob = IndexFiles | RemoveProject | SearchIndex | Harvest | ReadTexts | OptimizeIndex
+ModelJob = CompleteCode | AnswerQuestion | ScoreTexts
+TrainJob = TrainAdapter
