@@ -26,6 +26,8 @@ class IndexFiles(Job, kw_only=True, frozen=True):
     root: str
     paths: list[str]
     max_file_bytes: int = 1_000_000
+    remove: list[str] = msgspec.field(default_factory=list)
+    """These leave the index without being read (excluded now, or gone); answered as ``gone``."""
 
 
 class RemoveProject(Job, kw_only=True, frozen=True):
