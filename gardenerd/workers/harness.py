@@ -7,6 +7,7 @@ files are being indexed.
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import queue
@@ -39,6 +40,8 @@ from gardenerd.workers.jobs import Job
 log = logging.getLogger(__name__)
 
 J = TypeVar("J", bound=Job)
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class Context:
@@ -132,8 +135,7 @@ class Harness(Generic[J]):
             self._on_terminate()
 
     def leave(self) -> None:
-        """Ask the main thread to leave; safe from any lane."""
-        self._send(msgspec.json.encode(Update(id="", body=msgspec.Raw(b"null"))))
+        """Ask the main thread to leave, within a second; safe from any thread."""
         self._leaving = True
 
     def _receive(self, socket: zmq.Socket[bytes]) -> None:
@@ -170,7 +172,7 @@ class Harness(Generic[J]):
                 frame: FromChild = Answer(id=job_id, body=body)
             except GardenerError as error:
                 frame = Failed(id=job_id, code=error.code, message=error.message, hint=error.hint)
-            except Exception as error:  # noqa: BLE001 - a lane outlives any one job
+            except Exception as error:
                 log.exception("a job failed", extra={"job": type(job).__name__})
                 frame = Failed(
                     id=job_id,
@@ -199,6 +201,11 @@ def watch_parent() -> None:
             pass
         os._exit(0)
 
+    if sys.platform == "linux":
+        # Reaches a frozen child too, which reads no pipe. Elsewhere the kernel hangs up a stopped
+        # process group when its parent dies.
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     threading.Thread(target=wait, name="parent", daemon=True).start()
 
 
