@@ -1,0 +1,87 @@
+"""Which examples a run learns from, and which the buffer keeps. Pure and seeded."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of an example when one chooses among many."""
+
+    id: str
+    path: str
+    """Of the file it comes from, with ``/``."""
+    kind: str
+
+    @property
+    def stratum(self) -> tuple[str, str]:
+        """Its folder and kind: each is represented in proportion."""
+        return self.path.rpartition("/")[0], self.kind
+
+
+def compose(
+    new: Sequence[Item], old: Sequence[Item], size: int, replay_share: float, seed: int
+) -> list[str]:
+    """Choose a training set: ids of ``size`` examples, or of all when there are fewer.
+
+    ``replay_share`` of them are old ones; where either side has too few, the other fills up.
+    Each side is spread over folders and kinds in proportion. The order is seeded too.
+
+    Args:
+        new: examples not trained on yet.
+        old: examples for replay; one that is also new counts as new.
+    """
+    fresh = {item.id: item for item in new}
+    rest = {item.id: item for item in old if item.id not in fresh}
+    replayed = min(round(size * replay_share), len(rest))
+    learned = min(size - replayed, len(fresh))
+    replayed = min(size - learned, len(rest))
+    chosen = _spread(fresh.values(), seed)[:learned] + _spread(rest.values(), seed)[:replayed]
+    return sorted((item.id for item in chosen), key=lambda key: _rank(seed + 1, key))
+
+
+def evict(items: Iterable[Item], bound: int, seed: int) -> list[str]:
+    """The ids to drop so that ``bound`` examples stay.
+
+    They come from the fullest folder and kind, by a rank that depends on the seed and the id
+    alone: within each stratum what stays is a uniform sample of all that ever came.
+    """
+    strata: dict[tuple[str, str], list[Item]] = defaultdict(list)
+    for item in items:
+        strata[item.stratum].append(item)
+    for members in strata.values():
+        members.sort(key=lambda item: _rank(seed, item.id))
+    excess = sum(map(len, strata.values())) - bound
+    fullest = [(-len(members), stratum) for stratum, members in strata.items()]
+    heapq.heapify(fullest)
+    dropped: list[str] = []
+    while len(dropped) < excess:
+        _, stratum = heapq.heappop(fullest)
+        dropped.append(strata[stratum].pop().id)
+        heapq.heappush(fullest, (-len(strata[stratum]), stratum))
+    return dropped
+
+
+def _spread(items: Iterable[Item], seed: int) -> list[Item]:
+    """An order whose every beginning holds the strata in proportion."""
+    strata: dict[tuple[str, str], list[Item]] = defaultdict(list)
+    for item in items:
+        strata[item.stratum].append(item)
+    placed: list[tuple[float, bytes, Item]] = []
+    for members in strata.values():
+        members.sort(key=lambda item: _rank(seed, item.id))
+        placed += [
+            ((place + 0.5) / len(members), _rank(seed, item.id), item)
+            for place, item in enumerate(members)
+        ]
+    placed.sort(key=lambda entry: entry[:2])
+    return [item for _, _, item in placed]
+
+
+def _rank(seed: int, key: str) -> bytes:
+    return hashlib.blake2b(f"{seed}\0{key}".encode(), digest_size=12).digest()

@@ -1,0 +1,31 @@
+"""What a user's verdict on an answer is worth, as one number. Pure."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import Literal
+
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+_MAX_TOKENS = 2_000  # comparing takes quadratic time
+
+
+def reward(verdict: Literal["good", "bad"], answer: str, correction: str | None = None) -> float:
+    """The reward of an answer, from -1 (wrong) to +1 (right).
+
+    Without a correction: +1 for good, -1 for bad. With one: 2s - 1, where s is the share of
+    tokens (words and signs, white space aside) that answer and correction have in common, in
+    order; but never above 0 if the verdict is bad, nor below 0 if it is good.
+    """
+    if correction is None:
+        return 1.0 if verdict == "good" else -1.0
+    value = 2 * similarity(answer, correction) - 1
+    return max(value, 0.0) if verdict == "good" else min(value, 0.0)
+
+
+def similarity(one: str, other: str) -> float:
+    """The share of tokens in common, in order: 0 to 1. The first 2,000 tokens are compared."""
+    first, second = _TOKEN.findall(one)[:_MAX_TOKENS], _TOKEN.findall(other)[:_MAX_TOKENS]
+    if not first and not second:
+        return 1.0
+    return difflib.SequenceMatcher(None, first, second, autojunk=False).ratio()

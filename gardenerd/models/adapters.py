@@ -1,0 +1,93 @@
+"""Put an adapter on a base model in memory, strictly: every weight fits, or it is refused.
+
+peft loads adapters leniently (unknown keys ignored, missing ones left at zero), which turns an
+adapter of another base into a silent no-op or worse; here both are errors.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
+from peft.utils import get_peft_model_state_dict
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from gardenerd.errors import AdapterError
+from gardenerd.models import card as cards
+from gardenerd.models.card import Card, read_card, verify, write_card
+from gardenerd.models.load import Base
+
+__all__ = ["Card", "attach", "detach", "load_weights", "read_card", "verify", "write_card"]
+
+
+def attach(base: Base, folder: Path, *, name: str, model: Any = None) -> PeftModel:
+    """Load the adapter in ``folder`` onto the base under ``name``, in float32, inactive gradients.
+
+    Args:
+        model: the :class:`PeftModel` that holds other adapters of this base already; None wraps
+            the base. Adapters of other ranks may stand side by side.
+
+    Returns:
+        The model; choose who serves with ``model.set_adapter(name)``.
+
+    Raises:
+        AdapterError: of another base, damaged, not finite, or its weights do not fit.
+    """
+    verify(folder, base.info.fingerprint)
+    weights = load_weights(folder)
+    try:
+        config = LoraConfig.from_pretrained(str(folder), local_files_only=True)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise AdapterError(f"the configuration in {folder} is damaged: {error}") from error
+    config.inference_mode = True
+    if model is None:
+        model = get_peft_model(base.model, config, adapter_name=name)
+    else:
+        model.add_adapter(name, config)
+    try:
+        put_weights(model, weights, name, where=str(folder))
+    except AdapterError:
+        detach(model, name)
+        raise
+    model.eval()
+    return model
+
+
+def detach(model: PeftModel, name: str) -> None:
+    """Take the adapter ``name`` off; the base stays as it was."""
+    model.delete_adapter(name)
+
+
+def load_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """The adapter's tensors; every number in them is finite."""
+    try:
+        weights = load_file(folder / cards.WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise AdapterError(f"the weights in {folder} are damaged: {error}") from error
+    broken = [key for key, value in weights.items() if not bool(torch.isfinite(value).all())]
+    if broken:
+        raise AdapterError(
+            f"the adapter in {folder} holds numbers that are not finite ({broken[0]})",
+            hint="roll back to another version with `gardenerctl rollback VERSION`",
+        )
+    return weights
+
+
+def put_weights(
+    model: PeftModel, weights: dict[str, torch.Tensor], name: str, *, where: str
+) -> None:
+    """Set all the weights of the adapter ``name``; keys and shapes must match exactly."""
+    own = get_peft_model_state_dict(model, adapter_name=name)
+    wrong = sorted(own.keys() ^ weights.keys()) or sorted(
+        key for key in own if own[key].shape != weights[key].shape
+    )
+    if wrong:
+        raise AdapterError(
+            f"the adapter in {where} does not fit the base: {wrong[0]} "
+            f"and {len(wrong) - 1} more differ",
+            hint="it was made for another model or another configuration: train a new one",
+        )
+    set_peft_model_state_dict(model, weights, adapter_name=name)
