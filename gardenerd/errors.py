@@ -3,21 +3,22 @@
     GardenerError                  code         exit status of gardenerctl
     ├── UsageError                 usage        2
     ├── SettingsError              settings     1
-    ├── RefusedError               refused      1   understood, but not done: a bad path, a wrong state
+    ├── RefusedError               refused      1   understood, not done: a bad path
     │   └── NotFoundError          not_found    1
-    ├── ProtocolError              protocol     1   a request that does not decode, or of another version
+    ├── ProtocolError              protocol     1   a request that does not decode
     ├── DaemonNotRunningError      not_running  3
     ├── AlreadyRunningError        already_running 1
     ├── TimedOutError              timed_out    4
     ├── CancelledError             cancelled    1
     ├── WorkerError                worker       1   a child process died, hung or answered wrongly
     ├── IndexUnavailableError      index        1   the index is broken or being rebuilt
-    ├── ModelError                 model        1   a base model that is missing, damaged or unsupported
+    ├── ModelError                 model        1   a base model missing or damaged
     ├── AdapterError               adapter      1   an adapter that is damaged or of another base
     ├── TrainingError              training     1
     └── StorageError               storage      1   disk full, no permission, a damaged database
 
-Each carries a stable ``code``, a message that names the cause, and a ``hint`` that names the next step.
+Each carries a stable ``code``, a message that names the cause, and a ``hint`` that names the next
+step.
 """
 
 from __future__ import annotations

@@ -74,10 +74,9 @@ class Model(_Section, frozen=True, kw_only=True):
 
 
 # The projections of the architectures served: Llama, Qwen2, Gemma, StarCoder2, GPT-NeoX.
-_MODULES = frozenset(
-    "q_proj k_proj v_proj o_proj gate_proj up_proj down_proj c_fc c_proj "
-    "query_key_value dense dense_h_to_4h dense_4h_to_h".split()
-)
+_ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj", "query_key_value", "dense")
+_FEED_FORWARD = ("gate_proj", "up_proj", "down_proj", "c_fc", "c_proj")
+_MODULES = frozenset((*_ATTENTION, *_FEED_FORWARD, "dense_h_to_4h", "dense_4h_to_h"))
 
 
 class Train(_Section, frozen=True, kw_only=True):
@@ -248,7 +247,7 @@ def _section(kind: type[Section], values: dict[str, Any]) -> tuple[Section, list
 
 
 def parse_duration(text: str) -> float | None:
-    """Seconds in ``90s``, ``5m``, ``2h`` or a bare number; ``inf`` for ``-1``; None if malformed."""
+    """Seconds in ``90s``, ``5m``, ``2h`` or a number; ``inf`` for ``-1``, None if malformed."""
     match = re.fullmatch(r"\s*(-?\d+(?:\.\d+)?)\s*(s|m|h)?\s*", text)
     if match is None:
         return None

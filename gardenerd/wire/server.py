@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import zmq
@@ -61,7 +61,7 @@ class Server:
         self._dispatch = dispatch
         self._home = home
         self._router = context.socket(zmq.ROUTER)
-        self._publisher = context.socket(zmq.PUB)
+        self._publisher = zmq.Context(context).socket(zmq.PUB)
         self._tasks: dict[_Key, asyncio.Task[None]] = {}
         self._cancelled: set[_Key] = set()
 
@@ -102,13 +102,14 @@ class Server:
         ):
             socket.close(linger=200)
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(endpoint.removeprefix("ipc://"))
+                Path(endpoint.removeprefix("ipc://")).unlink()
 
     def publish(self, topic: Any, name: str, body: dict[str, Any]) -> None:
         """Send an event to all followers; nobody listening is fine."""
         event = Event(topic=topic, name=name, time=time.time(), body=body)
-        sending = self._publisher.send_multipart([event.topic.encode(), codec.encode(event)])
-        _forget(sending)
+        # PUB drops for a slow follower and never blocks, so the plain send is enough.
+        with contextlib.suppress(zmq.ZMQError):
+            self._publisher.send_multipart([event.topic.encode(), codec.encode(event)])
 
     # --- one request --------------------------------------------------------------------------
 
@@ -195,8 +196,3 @@ class Server:
 
 def _error_reply(request_id: str, error: GardenerError) -> Reply:
     return Reply(id=request_id, kind="error", body=codec.error_body(error))
-
-
-def _forget(sending: asyncio.Future[Any]) -> None:
-    """Let an event go out by itself; PUB drops for a slow follower and never fails."""
-    sending.add_done_callback(lambda sent: sent.cancelled() or sent.exception())

@@ -303,7 +303,7 @@ class Child:
 
     async def _listen(self, process: _Process) -> None:
         while True:
-            frame = _frames.decode(await process.socket.recv())
+            frame: FromChild = _frames.decode(await process.socket.recv())
             process.heard = time.monotonic()
             match frame:
                 case Ready():
@@ -364,7 +364,7 @@ class Child:
                 task.cancel()
         process.socket.close(linger=0)
         with contextlib.suppress(OSError):
-            os.unlink(process.endpoint.removeprefix("ipc://"))
+            Path(process.endpoint.removeprefix("ipc://")).unlink()
         if process.popen.stdin is not None:
             process.popen.stdin.close()
         for pending in self._pending.values():

@@ -139,7 +139,7 @@ class Harness(Generic[J]):
         self._leaving = True
 
     def _receive(self, socket: zmq.Socket[bytes]) -> None:
-        frame = self._frames.decode(socket.recv())
+        frame: ToChild = self._frames.decode(socket.recv())
         match frame:
             case Ping():
                 socket.send(msgspec.json.encode(Pong(jobs=len(self._running))))

@@ -63,7 +63,7 @@ class OptimizeIndex(Job, kw_only=True, frozen=True):
 
 
 class FileResult(msgspec.Struct, kw_only=True, frozen=True):
-    """What became of one file. ``size``, ``mtime_ns`` and ``digest`` are those of the bytes read."""
+    """What became of one file; size, time and digest are those of the bytes read."""
 
     path: str
     state: Literal["indexed", "skipped", "gone", "failed"]

@@ -1,0 +1,116 @@
+"""Which adapter versions exist and which one serves. Only the daemon writes here."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+import msgspec
+
+from gardenerd.errors import NotFoundError, RefusedError
+from gardenerd.store.database import Database
+
+
+class Adapter(msgspec.Struct, kw_only=True, frozen=True):
+    project: str
+    version: str
+    """``v1``, ``v2``, ... within its project."""
+    number: int
+    state: str
+    parent: str | None
+    run: str | None
+    created: float
+    scores: dict[str, Any]
+    fingerprint: str
+    """Of the base model that it belongs to."""
+
+
+class Adapters:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def next_number(self, project: str) -> int:
+        highest = self._database.value(
+            "SELECT max(number) FROM adapters WHERE project = ?", (project,)
+        )
+        return (highest or 0) + 1
+
+    def promote(self, adapter: Adapter, now: float) -> None:
+        """Record a published version and flip what serves to it, in one transaction."""
+        with self._database.transaction():
+            self._database.run(
+                "INSERT INTO adapters VALUES (?, ?, ?, 'candidate', ?, ?, ?, ?, ?)",
+                (adapter.project, adapter.version, adapter.number, adapter.parent, adapter.run)
+                + (adapter.created, msgspec.json.encode(adapter.scores).decode())
+                + (adapter.fingerprint,),
+            )
+            self._flip(adapter.project, adapter.version, now)
+
+    def serve(self, project: str, version: str | None, now: float) -> str | None:
+        """Flip what serves to ``version`` (None: the base); gives what served before.
+
+        Raises:
+            NotFoundError: no such version.
+            RefusedError: the version is damaged.
+        """
+        with self._database.transaction():
+            if version is not None and self.get(project, version).state == "damaged":
+                raise RefusedError(
+                    f"{version} is damaged and cannot serve",
+                    hint="choose another of `gardenerctl adapters`, or `base`",
+                )
+            before = self.serving(project)
+            self._flip(project, version, now)
+        return before
+
+    def serving(self, project: str) -> str | None:
+        """The version in service; None is the base."""
+        return self._database.value("SELECT version FROM serving WHERE project = ?", (project,))
+
+    def previous(self, project: str) -> str | None:
+        return self._database.value("SELECT previous FROM serving WHERE project = ?", (project,))
+
+    def get(self, project: str, version: str) -> Adapter:
+        row = self._database.row(
+            "SELECT * FROM adapters WHERE project = ? AND version = ?", (project, version)
+        )
+        if row is None:
+            known = ", ".join(a.version for a in self.all(project)) or "none yet"
+            raise NotFoundError(
+                f"there is no adapter {version!r}", hint=f"versions: {known}; or `base`"
+            )
+        return _adapter(row)
+
+    def all(self, project: str | None = None) -> list[Adapter]:
+        """Oldest first."""
+        rows = self._database.rows(
+            "SELECT * FROM adapters WHERE project = coalesce(?, project) ORDER BY project, number",
+            (project,),
+        )
+        return [_adapter(row) for row in rows]
+
+    def mark_damaged(self, project: str, version: str) -> None:
+        self._database.run(
+            "UPDATE adapters SET state = 'damaged' WHERE project = ? AND version = ?",
+            (project, version),
+        )
+
+    def _flip(self, project: str, version: str | None, now: float) -> None:
+        before = self.serving(project)
+        self._database.run(
+            "UPDATE adapters SET state = 'retired' WHERE project = ? AND state = 'serving'",
+            (project,),
+        )
+        self._database.run(
+            "UPDATE adapters SET state = 'serving' WHERE project = ? AND version = ?",
+            (project, version),
+        )
+        self._database.run(
+            "INSERT OR REPLACE INTO serving VALUES (?, ?, ?, ?)", (project, version, before, now)
+        )
+
+
+def _adapter(row: sqlite3.Row) -> Adapter:
+    values = {name: row[name] for name in Adapter.__struct_fields__}
+    values["scores"] = msgspec.json.decode(values["scores"])
+    return Adapter(**values)

@@ -1,0 +1,105 @@
+"""The replay buffer: what each project may be trained on, with how often it was."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from gardenerd.store.database import Database
+
+
+class Stored(msgspec.Struct, kw_only=True, frozen=True):
+    """One example of the buffer. ``used`` counts the runs that trained on it."""
+
+    id: str
+    project: str
+    path: str
+    symbol: str
+    kind: str
+    language: str
+    text: str
+    weight: float
+    source: str
+    created: float
+    used: int
+
+
+def example_id(project: str, path: str, text: str) -> str:
+    """Stable: the same text at the same place is the same example."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in (project, path, text):
+        digest.update(part.encode("utf-8", "surrogatepass") + b"\0")
+    return digest.hexdigest()
+
+
+class Examples:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, examples: Iterable[Stored]) -> int:
+        """Insert those that are new, revive those that came back; gives the number inserted."""
+        before = self._database.value("SELECT count(*) FROM examples")
+        self._database.run_many(
+            "INSERT INTO examples (id, project, path, symbol, kind, language, text, weight, "
+            "source, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (id) DO UPDATE SET retired = 0, weight = excluded.weight",
+            [
+                (e.id, e.project, e.path, e.symbol, e.kind, e.language)
+                + (e.text, e.weight, e.source, e.created)
+                for e in examples
+            ],
+        )
+        return self._database.value("SELECT count(*) FROM examples") - before
+
+    def retire_path(self, project: str, path: str, keep: Sequence[str] = ()) -> None:
+        """Code that no longer stands at ``path`` is not trained on again."""
+        kept = ",".join("?" * len(keep))
+        self._database.run(
+            "UPDATE examples SET retired = 1 WHERE project = ? AND path = ? "
+            f"AND source = 'code' AND id NOT IN ({kept})",
+            (project, path, *keep),
+        )
+
+    def new(self, project: str) -> list[Stored]:
+        """Never trained on, newest first."""
+        return self._select(project, "used = 0 ORDER BY created DESC, id")
+
+    def old(self, project: str) -> list[Stored]:
+        """Trained on before: what is replayed."""
+        return self._select(project, "used > 0 ORDER BY created DESC, id")
+
+    def count(self, project: str) -> int:
+        """Size of the buffer, without what is retired."""
+        return self._database.value(
+            "SELECT count(*) FROM examples WHERE project = ? AND retired = 0", (project,)
+        )
+
+    def count_new(self, project: str) -> int:
+        return self._database.value(
+            "SELECT count(*) FROM examples WHERE project = ? AND retired = 0 AND used = 0",
+            (project,),
+        )
+
+    def mark_used(self, ids: Iterable[str]) -> None:
+        self._database.run_many(
+            "UPDATE examples SET used = used + 1 WHERE id = ?", [(id,) for id in ids]
+        )
+
+    def delete(self, ids: Iterable[str]) -> None:
+        self._database.run_many("DELETE FROM examples WHERE id = ?", [(id,) for id in ids])
+
+    def purge_retired(self, project: str) -> None:
+        self._database.run("DELETE FROM examples WHERE project = ? AND retired = 1", (project,))
+
+    def _select(self, project: str, where: str) -> list[Stored]:
+        rows = self._database.rows(
+            f"SELECT * FROM examples WHERE project = ? AND retired = 0 AND {where}", (project,)
+        )
+        return [_stored(row) for row in rows]
+
+
+def _stored(row: sqlite3.Row) -> Stored:
+    return Stored(**{name: row[name] for name in Stored.__struct_fields__})

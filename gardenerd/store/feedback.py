@@ -1,0 +1,101 @@
+"""Answers that were given, and what their reader thought of them."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import msgspec
+
+from gardenerd.errors import NotFoundError
+from gardenerd.store.database import Database
+
+# Old answers without feedback go: they are only kept so that feedback can name them.
+_KEPT_ANSWERS = 1_000
+
+
+class Given(msgspec.Struct, kw_only=True, frozen=True):
+    """An answer as it was given."""
+
+    id: str
+    project: str | None
+    op: str
+    question: str
+    text: str
+    sources: list[dict[str, object]]
+    adapter: str | None
+    base: str
+    created: float
+
+
+class Judgement(msgspec.Struct, kw_only=True, frozen=True):
+    """One piece of feedback, with the answer that it judges."""
+
+    id: int
+    project: str | None
+    question: str
+    text: str
+    op: str
+    verdict: str
+    correction: str | None
+
+
+class Feedback:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def record_answer(self, given: Given) -> None:
+        with self._database.transaction():
+            self._database.run(
+                "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (given.id, given.project, given.op, given.question, given.text)
+                + (msgspec.json.encode(given.sources).decode(), given.adapter, given.base)
+                + (given.created,),
+            )
+            self._database.run(
+                "DELETE FROM answers WHERE id NOT IN (SELECT answer FROM feedback) AND id NOT IN "
+                "(SELECT id FROM answers ORDER BY created DESC LIMIT ?)",
+                (_KEPT_ANSWERS,),
+            )
+
+    def record(
+        self, answer: str, verdict: str, correction: str | None, key: str | None, now: float
+    ) -> bool:
+        """Store durably; once this returns it survives a kill. False: the key was seen before.
+
+        Raises:
+            NotFoundError: no answer has this id.
+        """
+        row = self._database.row("SELECT project FROM answers WHERE id = ?", (answer,))
+        if row is None:
+            raise NotFoundError(
+                f"no answer has the id {answer!r}",
+                hint="the id stands below each answer; the last thousand are kept",
+            )
+        try:
+            self._database.run(
+                "INSERT INTO feedback (answer, project, verdict, correction, key, created) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                (answer, row["project"], verdict, correction, key, now),
+            )
+        except sqlite3.IntegrityError:
+            return False
+        return True
+
+    def unharvested(self, project: str) -> list[Judgement]:
+        rows = self._database.rows(
+            "SELECT f.id, f.project, a.question, a.text, a.op, f.verdict, f.correction "
+            "FROM feedback f JOIN answers a ON a.id = f.answer "
+            "WHERE f.harvested = 0 AND f.project = ? ORDER BY f.id",
+            (project,),
+        )
+        return [Judgement(**{k: row[k] for k in Judgement.__struct_fields__}) for row in rows]
+
+    def count_unharvested(self, project: str) -> int:
+        return self._database.value(
+            "SELECT count(*) FROM feedback WHERE harvested = 0 AND project = ?", (project,)
+        )
+
+    def mark_harvested(self, ids: list[int]) -> None:
+        self._database.run_many(
+            "UPDATE feedback SET harvested = 1 WHERE id = ?", [(id,) for id in ids]
+        )
