@@ -1,1 +1,1 @@
-"""Generation and scoring with the base model and adapters. Imported only inside the model worker."""
+"""Generation and scoring with the base model and adapters. Inside the model worker only."""

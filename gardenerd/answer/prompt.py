@@ -1,0 +1,73 @@
+"""What the model reads when it completes code: the text around the cursor, in its own format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+# What is before the cursor tells more than what is after it.
+_PREFIX_SHARE = 0.75
+# Even a prompt that fills the window leaves this much of it to write in.
+_LEAST_ROOM = 16
+# No token of code is longer than this on average, so a longer text cannot fit and its far end
+# need not be tokenized at all: a file of a megabyte would take a second.
+_BYTES_PER_TOKEN = 12
+
+
+@dataclass(frozen=True, slots=True)
+class FillTokens:
+    """The ids of the fill-in-the-middle tokens of a base model."""
+
+    prefix: int
+    suffix: int
+    middle: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    ids: list[int]
+    room: int
+    """Tokens that may be written."""
+
+
+def completion_prompt(
+    prefix: str,
+    suffix: str,
+    *,
+    encode: Callable[[str], list[int]],
+    fill: FillTokens | None,
+    begin: int | None,
+    window: int,
+    max_tokens: int,
+) -> Prompt:
+    """Lay out ``prefix`` and ``suffix`` for the model, cut at their far ends to fit its window.
+
+    Args:
+        encode: text to token ids, without special tokens.
+        fill: None for a model that was not trained to fill in: it continues ``prefix``.
+        begin: the token that starts a text, for models that want one.
+        window: tokens that the model can attend to.
+    """
+    room = max(1, min(max_tokens, window // 2, window - _LEAST_ROOM))
+    head = [] if begin is None else [begin]
+    budget = max(1, window - room - len(head) - (3 if fill else 0))
+    before = encode(prefix[-budget * _BYTES_PER_TOKEN :])
+    if fill is None:
+        return Prompt(ids=_or_newline(head + before[-budget:], encode), room=room)
+    after = encode(suffix[: budget * _BYTES_PER_TOKEN])
+    keep_before, keep_after = _shares(len(before), len(after), budget)
+    before = before[len(before) - keep_before :]
+    ids = [*head, fill.prefix, *before, fill.suffix, *after[:keep_after], fill.middle]
+    return Prompt(ids=ids, room=room)
+
+
+def _shares(before: int, after: int, budget: int) -> tuple[int, int]:
+    """How many tokens of each side fit; what one side leaves unused goes to the other."""
+    for_after = min(after, max(budget - int(budget * _PREFIX_SHARE), budget - before))
+    for_before = min(before, budget - for_after)
+    return for_before, for_after
+
+
+def _or_newline(ids: list[int], encode: Callable[[str], list[int]]) -> list[int]:
+    # A model cannot continue nothing at all.
+    return ids or encode("\n")

@@ -1,0 +1,71 @@
+"""Which tokens of a base model steer it, and how text is kept from posing as them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from gardenerd.answer.prompt import FillTokens
+from gardenerd.models.info import FIM_PREFIXES
+from gardenerd.models.load import Base
+from gardenerd.models.nll import encode
+
+
+class Vocabulary:
+    """The control tokens of ``base``: those that are marked special, and those named ``<|...|>``.
+
+    The mark alone is not enough: Qwen2.5-Coder's own fill-in-the-middle tokens do not have it.
+    """
+
+    def __init__(self, base: Base) -> None:
+        self._base = base
+        added: dict[int, Any] = base.tokenizer.added_tokens_decoder
+        control = {
+            number: str(token.content)
+            for number, token in added.items()
+            if token.special or re.fullmatch(r"<\|.+\|>|<fim_\w+>", token.content)
+        }
+        names = sorted(set(control.values()), key=len, reverse=True)
+        self._names = re.compile("|".join(map(re.escape, names))) if names else None
+        configured = getattr(base.model.generation_config, "eos_token_id", None)
+        ends = configured if isinstance(configured, list) else [configured]
+        self.ends = frozenset([*control, base.end_token, *(e for e in ends if e is not None)])
+        """Tokens that end whatever is being written."""
+        self.fill = _fill_tokens(base.tokenizer)
+        """None when the base cannot fill in."""
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text; the name of a control token in it is read as plain characters."""
+        if self._names is None:
+            return encode(self._base, text)
+        ids: list[int] = []
+        start = 0
+        for name in self._names.finditer(text):
+            # No token spans the cut, so the name is never seen whole.
+            cut = name.start() + 1
+            ids += encode(self._base, text[start:cut])
+            start = cut
+        return ids + encode(self._base, text[start:])
+
+    def clean(self, text: str) -> str:
+        """The text with a space within the names of control tokens.
+
+        For text that goes through a chat template, which is tokenized as a whole.
+        """
+        if self._names is None:
+            return text
+        return self._names.sub(lambda name: f"{name[0][0]} {name[0][1:]}", text)
+
+    def decode(self, ids: list[int]) -> str:
+        return self._base.tokenizer.decode(
+            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+
+
+def _fill_tokens(tokenizer: Any) -> FillTokens | None:
+    known = tokenizer.get_vocab()
+    for name in FIM_PREFIXES:
+        names = [name, name.replace("prefix", "suffix"), name.replace("prefix", "middle")]
+        if all(each in known for each in names):
+            return FillTokens(*(known[each] for each in names))
+    return None

@@ -1,0 +1,57 @@
+"""The model worker: completes, answers and scores. ``python -m gardenerd.workers.answerer``.
+
+It answers pings at once: torch and transformers take 4 seconds to import, which happens in a
+thread of its own while the main thread serves the socket.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from gardenerd import logs
+from gardenerd.paths import find_home
+from gardenerd.workers.harness import Context, Harness, child_arguments
+from gardenerd.workers.jobs import Generated, ModelJob, Scores
+
+if TYPE_CHECKING:
+    from gardenerd.answer.engine import Engine
+
+log = logging.getLogger(__name__)
+
+
+class _Answerer:
+    """Builds the engine in the background; the first job waits for it."""
+
+    def __init__(self) -> None:
+        self._engine: Engine | None = None
+        self._lock = threading.Lock()
+
+    def warm_up(self) -> None:
+        self._ready()
+
+    def handle(self, job: ModelJob, context: Context) -> Generated | Scores:
+        engine = self._ready()
+        context.check()
+        return engine.handle(job, context)
+
+    def _ready(self) -> Engine:
+        with self._lock:
+            if self._engine is None:
+                from gardenerd.answer.engine import Engine
+
+                self._engine = Engine(find_home())
+            return self._engine
+
+
+def main() -> None:
+    endpoint, log_file = child_arguments()
+    logs.configure(log_file)
+    answerer = _Answerer()
+    threading.Thread(target=answerer.warm_up, name="warm-up", daemon=True).start()
+    Harness[ModelJob](endpoint, ModelJob, answerer.handle).serve()
+
+
+if __name__ == "__main__":
+    main()
