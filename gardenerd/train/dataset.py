@@ -1,0 +1,199 @@
+"""From texts to packed rows of tokens. Everything is a function of the seed: no loader has state.
+
+A document is ``start, tokens, end``, or, in the share ``fim_rate`` of the cases and if the base
+has the tokens for it, rearranged so that a model learns to fill in: prefix, suffix, the middle.
+Documents are packed into rows of ``max_length``; positions begin anew with each, and by them
+transformers keeps attention within each document.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from gardenerd.models import nll
+from gardenerd.models.load import Base
+from gardenerd.workers.jobs import Example
+
+_FIM_NAMES = (
+    ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),  # Qwen, the seedling
+    ("<fim_prefix>", "<fim_suffix>", "<fim_middle>"),  # StarCoder
+)
+_WHOLE_LINES = 0.7  # of the spans to fill in; the others begin within a line
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    tokens: list[int]
+    weight: float = 1.0
+    quiet: frozenset[int] = frozenset()
+    """Tokens that are marks and not text: they are not predicted."""
+
+
+@dataclass(slots=True)
+class Row:
+    documents: list[Document] = field(default_factory=list)
+    length: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Packed rows as tensors; (rows, length) but for the last two, which list what is predicted."""
+
+    tokens: torch.Tensor
+    positions: torch.Tensor
+    wanted: torch.Tensor
+    targets: torch.Tensor
+    weights: torch.Tensor
+
+    @property
+    def predicted(self) -> int:
+        return self.targets.numel()
+
+
+def fim_tokens(base: Base) -> tuple[int, int, int] | None:
+    """Prefix, suffix and middle mark of the base's vocabulary, or None if it has none."""
+    vocabulary = base.tokenizer.get_vocab()
+    for names in _FIM_NAMES:
+        if all(name in vocabulary for name in names):
+            prefix, suffix, middle = (vocabulary[name] for name in names)
+            return prefix, suffix, middle
+    return None
+
+
+class Rows:
+    """The training set as steps of packed rows.
+
+    Args:
+        max_length: tokens in a row.
+        rows_per_step: rows in one optimizer step.
+        fim_rate: share of the documents to fill in; 0 if the base has no tokens for it.
+    """
+
+    def __init__(
+        self,
+        base: Base,
+        examples: Sequence[Example],
+        *,
+        max_length: int,
+        rows_per_step: int,
+        fim_rate: float,
+        seed: int,
+    ) -> None:
+        self._base = base
+        self._examples = examples
+        self._max_length = max_length
+        self._rows_per_step = rows_per_step
+        self._fim = fim_tokens(base) if fim_rate > 0 else None
+        self._fim_rate = fim_rate
+        self._seed = seed
+        self._steps: list[list[Row]] = []
+        self._epochs = 0
+
+    def steps_in(self, epochs: int) -> int:
+        """How many steps so many passes over the set take."""
+        while self._epochs < epochs:
+            self._extend()
+        return len(self._steps)
+
+    def step(self, number: int) -> list[Row]:
+        """The rows of a step: a pure function of the set, the seed and the number."""
+        while len(self._steps) <= number:
+            self._extend()
+        return self._steps[number]
+
+    def _extend(self) -> None:
+        draw = random.Random(f"{self._seed}/{self._epochs}")
+        documents = [piece for example in self._examples for piece in self._encode(example, draw)]
+        draw.shuffle(documents)
+        rows = pack(documents, self._max_length)
+        draw.shuffle(rows)
+        # The rest of one pass shares a step with the next pass's first rows, so no step is small.
+        rest = []
+        if self._steps and len(self._steps[-1]) < self._rows_per_step:
+            rest = self._steps.pop()
+        rows = rest + rows
+        size = self._rows_per_step
+        self._steps += [rows[i : i + size] for i in range(0, len(rows), size)]
+        self._epochs += 1
+
+    def _encode(self, example: Example, draw: random.Random) -> list[Document]:
+        base = self._base
+        text = example.text if example.text.endswith("\n") else example.text + "\n"
+        if self._fim is not None and draw.random() < self._fim_rate:
+            prefix, suffix, middle = (nll.encode(base, part) for part in cut(text, draw))
+            before, after, here = self._fim
+            tokens = [before, *prefix, after, *suffix, here, *middle, base.end_token]
+            if len(tokens) <= self._max_length:
+                return [Document(tokens, example.weight, frozenset(self._fim))]
+        tokens = [base.start_token, *nll.encode(base, text), base.end_token]
+        size = self._max_length
+        # The piece after a cut begins with the last token of the one before, which it goes on from.
+        return [
+            Document(tokens[i : i + size], example.weight)
+            for i in range(0, len(tokens) - 1, size - 1)
+        ]
+
+
+def cut(text: str, draw: random.Random) -> tuple[str, str, str]:
+    """Prefix, suffix and middle of a text: the middle is lines, or the rest of one and more."""
+    lines = text.splitlines(keepends=True)
+    first = draw.randrange(len(lines))
+    last = min(len(lines), first + 1 + draw.randrange(max(1, len(lines) // 2)))
+    begin = sum(map(len, lines[:first]))
+    end = sum(map(len, lines[:last]))
+    if draw.random() >= _WHOLE_LINES:
+        begin += draw.randrange(len(lines[first]))
+        end -= 1  # the line break stays in the suffix, as when one completes a line
+    return text[:begin], text[max(begin, end) :], text[begin : max(begin, end)]
+
+
+def pack(documents: Sequence[Document], max_length: int) -> list[Row]:
+    """Documents in rows of at most ``max_length`` tokens, each whole: longest first, best fit."""
+    by_room: dict[int, list[Row]] = {}
+    rows: list[Row] = []
+    for document in sorted(documents, key=lambda document: -len(document.tokens)):
+        need = len(document.tokens)
+        room = next((r for r in range(need, max_length + 1) if by_room.get(r)), None)
+        if room is None:
+            row = Row()
+            rows.append(row)
+        else:
+            row = by_room[room].pop()
+        row.documents.append(document)
+        row.length += need
+        by_room.setdefault(max_length - row.length, []).append(row)
+    return rows
+
+
+def collate(rows: Sequence[Row], *, length: int, padding: int, device: torch.device) -> Batch:
+    """Rows as tensors of ``length`` columns; what is left of a row is padding, never predicted."""
+    tokens = torch.full((len(rows), length), padding, dtype=torch.long)
+    positions = torch.zeros((len(rows), length), dtype=torch.long)
+    wanted = torch.zeros((len(rows), length), dtype=torch.bool)
+    targets: list[int] = []
+    weights: list[float] = []
+    for number, row in enumerate(rows):
+        at = 0
+        for document in row.documents:
+            n = len(document.tokens)
+            tokens[number, at : at + n] = torch.tensor(document.tokens)
+            positions[number, at : at + n] = torch.arange(n)
+            for i, target in enumerate(document.tokens[1:]):
+                if target not in document.quiet:
+                    wanted[number, at + i] = True
+                    targets.append(target)
+                    weights.append(document.weight)
+            at += n
+        # The padding counts as one more document, so that no real token is near it.
+        positions[number, at:] = torch.arange(length - at)
+    return Batch(
+        tokens=tokens.to(device),
+        positions=positions.to(device),
+        wanted=wanted.to(device),
+        targets=torch.tensor(targets, dtype=torch.long).to(device),
+        weights=torch.tensor(weights, dtype=torch.float32).to(device),
+    )

@@ -1,0 +1,108 @@
+"""Score base, incumbent and candidate on held-out texts, in bits per byte on the same tokens."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from gardenerd.core import quality
+from gardenerd.models import adapters, nll
+from gardenerd.models.load import Base
+from gardenerd.workers.jobs import AdapterRef, HeldOutText, PairedScore
+
+SLICE_BYTES = 120_000
+"""Of each slice at most, so that validation takes about as long in every project."""
+FILE_BYTES = 12_000
+"""Of each file its beginning, up to this: many files say more than long ones."""
+
+
+def general_texts(modules: Sequence[str]) -> list[HeldOutText]:
+    """The sources of modules of the standard library: general code that must not be forgotten."""
+    texts: list[HeldOutText] = []
+    for name in modules:
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.origin is not None and spec.origin.endswith(".py"):
+            source = Path(spec.origin).read_text(encoding="utf-8")
+            texts.append(HeldOutText(path=name, slice="general", text=source))
+    return texts
+
+
+def bound(texts: Sequence[HeldOutText]) -> list[HeldOutText]:
+    """What is scored of the held-out texts: the same for the same texts, within the limits above.
+
+    Left out: empty files and tables of data.
+    """
+    kept: list[HeldOutText] = []
+    used: dict[str, int] = {}
+    for text in sorted(texts, key=lambda text: hashlib.blake2b(text.path.encode()).digest()):
+        head = beginning(text.text, FILE_BYTES)
+        size = len(head.encode())
+        if not head.strip() or quality.is_data(head) or used.get(text.slice, 0) >= SLICE_BYTES:
+            continue
+        used[text.slice] = used.get(text.slice, 0) + size
+        kept.append(HeldOutText(path=text.path, slice=text.slice, text=head))
+    return kept
+
+
+def beginning(text: str, size: int) -> str:
+    """The first whole lines of ``text`` that fit ``size`` bytes; at least a part of the first."""
+    data = text.encode()
+    if len(data) <= size:
+        return text
+    end = data.rfind(b"\n", 0, size) + 1
+    return data[: end or size].decode(errors="ignore")
+
+
+def compare(
+    base: Base,
+    texts: Sequence[HeldOutText],
+    *,
+    incumbent: AdapterRef | None,
+    candidate: Path,
+    check: Callable[[float], None] = lambda _share: None,
+) -> list[PairedScore]:
+    """Score each text under the three models.
+
+    Args:
+        incumbent: what serves now; None: the base itself.
+        check: called with the share done, 0 to 1, between batches; it may raise to cancel.
+
+    Raises:
+        AdapterError: an adapter is damaged or of another base.
+        ModelError: a score was not finite.
+    """
+    contents = [text.text for text in texts]
+    passes = 3 if incumbent is not None else 2
+
+    def scores(model: Any, number: int) -> list[nll.TextScore]:
+        return nll.score(
+            base,
+            contents,
+            model=model,
+            check=lambda done, total: check((number + done / max(1, total)) / passes),
+        )
+
+    plain = scores(None, 0)
+    served = plain
+    model: Any = None
+    if incumbent is not None:
+        model = adapters.attach(base, Path(incumbent.folder), name="incumbent")
+        model.set_adapter("incumbent")
+        served = scores(model, 1)
+    model = adapters.attach(base, candidate, name="candidate", model=model)
+    model.set_adapter("candidate")
+    trained = scores(model, passes - 1)
+    return [
+        PairedScore(
+            path=text.path,
+            slice=text.slice,
+            bytes=one.bytes,
+            base=one.bits_per_byte,
+            incumbent=two.bits_per_byte,
+            candidate=three.bits_per_byte,
+        )
+        for text, one, two, three in zip(texts, plain, served, trained, strict=True)
+    ]

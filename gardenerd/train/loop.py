@@ -1,0 +1,260 @@
+"""The steps of a run: forward, backward, clip, update; checkpoints on the way.
+
+The loss of a step is the sum of -ln p over all its tokens divided by their number, however the
+rows are spread over micro-batches. Nothing in a step depends on the clock or on a random state,
+so a run that was killed and resumed ends with the same bits (on the same kind of processor).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from gardenerd.models import nll
+from gardenerd.models.load import Base
+from gardenerd.train import checkpoint, dataset
+from gardenerd.train import model as adapted
+from gardenerd.workers.jobs import Hyperparameters, TrainProgress
+
+CHECKPOINT_SECONDS = 60.0
+"""A crash costs at most this much learning."""
+_PASSES = 2
+_BETAS = (0.9, 0.95)
+_PLAN_AFTER = 4  # steps: then their speed tells how many fit the time limit
+_MICRO_TOKENS = 8_192  # in one forward pass; bounds the memory of activations
+_FROZEN_FACTOR = 10.0  # a step so many times slower than usual was not running all that time
+
+
+class Left(Exception):
+    """The run stopped at a checkpoint, as it was asked to: no error, and it can be resumed."""
+
+
+@dataclass(slots=True)
+class Result:
+    """What training came to."""
+
+    finite: bool = True
+    steps: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    losses: list[float] = field(default_factory=list)
+    base_digest: str = ""
+
+
+def train(
+    base: Base,
+    model: Any,
+    rows: dataset.Rows,
+    chosen: Hyperparameters,
+    folder: Path,
+    *,
+    identity: str,
+    report: Callable[[TrainProgress], None],
+    leave: Callable[[], bool],
+    check: Callable[[], None],
+) -> Result:
+    """Train the adapter on ``model`` and leave it there.
+
+    Args:
+        identity: names data, base and hyperparameters; only a checkpoint of the same is resumed.
+        report: given progress after each step.
+        leave: asked after each micro-batch; when true, a checkpoint is written first.
+        check: called after each micro-batch; it may raise to cancel the run.
+
+    Raises:
+        Left: after the checkpoint that ``leave`` asked for.
+    """
+    run = _Run(base, model, rows, chosen, folder, identity)
+    run.resume()
+    saved_at = time.monotonic()
+    while run.result.finite and run.result.steps < run.steps and not run.out_of_time():
+        began = time.monotonic()
+        if not run.step(leave, check):
+            run.save()
+            raise Left
+        run.account(time.monotonic() - began)
+        report(run.progress())
+        if time.monotonic() - saved_at >= CHECKPOINT_SECONDS:
+            run.save()
+            saved_at = time.monotonic()
+    if run.result.finite:
+        run.save()
+    return run.result
+
+
+class _Run:
+    """A run's state between steps."""
+
+    def __init__(
+        self,
+        base: Base,
+        model: Any,
+        rows: dataset.Rows,
+        chosen: Hyperparameters,
+        folder: Path,
+        identity: str,
+    ) -> None:
+        self._base, self._model, self._rows = base, model, rows
+        self._chosen, self._folder, self._identity = chosen, folder, identity
+        self._parameters = adapted.trainable(model)
+        self._accelerator = Accelerator(
+            mixed_precision="bf16" if base.model.dtype == torch.bfloat16 else "no",
+            cpu=base.device.type == "cpu",
+        )
+        self._optimizer = torch.optim.AdamW(
+            list(self._parameters.values()),
+            lr=chosen.learning_rate,
+            betas=_BETAS,
+            weight_decay=chosen.weight_decay,
+            fused=base.device.type in {"cpu", "cuda"},
+        )
+        self._durations: list[float] = []
+        self._planned = False
+        self.steps = chosen.steps or rows.steps_in(_PASSES)
+        self.result = Result()
+
+    def resume(self) -> None:
+        """Take up the newest checkpoint of this very run."""
+        metrics = self._folder / "metrics.jsonl"
+        standing = checkpoint.load(
+            self._folder / "checkpoint", self._identity, self._parameters, self._optimizer
+        )
+        if standing is None:
+            metrics.unlink(missing_ok=True)
+            self.result.base_digest = adapted.base_digest(self._model)
+            return
+        self.steps = standing.steps
+        # The plan was made in the first steps; a run resumed before that makes it anew.
+        self._planned = standing.step >= _PLAN_AFTER
+        self.result = Result(
+            steps=standing.step,
+            tokens=standing.tokens,
+            seconds=standing.seconds,
+            losses=list(standing.losses),
+            base_digest=standing.base_digest,
+        )
+        if metrics.exists():  # lines of steps that will be done again
+            lines = metrics.read_text().splitlines(keepends=True)[: standing.step]
+            metrics.write_text("".join(lines))
+
+    def save(self) -> None:
+        """Write a checkpoint of where the run stands."""
+        if self.result.steps == 0:
+            return  # nothing to keep: the run begins again from its seed
+        checkpoint.save(
+            self._folder / "checkpoint",
+            checkpoint.Standing(
+                identity=self._identity,
+                step=self.result.steps,
+                steps=self.steps,
+                tokens=self.result.tokens,
+                seconds=self.result.seconds,
+                losses=self.result.losses,
+                base_digest=self.result.base_digest,
+            ),
+            self._parameters,
+            self._optimizer,
+        )
+
+    def step(self, leave: Callable[[], bool], check: Callable[[], None]) -> bool:
+        """One update of the adapter; False if it was left undone because the run shall leave."""
+        number, chosen = self.result.steps, self._chosen
+        if chosen.dropout > 0:
+            torch.manual_seed(chosen.seed * 1_000_003 + number)  # a function of the step, as the data is
+        rows = self._rows.step(number)
+        size = max(1, _MICRO_TOKENS // chosen.max_length)
+        batches = [
+            dataset.collate(
+                rows[i : i + size],
+                length=chosen.max_length,
+                padding=self._base.end_token,
+                device=self._base.device,
+            )
+            for i in range(0, len(rows), size)
+        ]
+        total = sum(batch.predicted for batch in batches)
+        loss_sum = torch.zeros((), device=self._base.device)
+        for batch in batches:
+            with self._accelerator.autocast():
+                losses = nll.token_losses(
+                    self._model,
+                    batch.tokens,
+                    batch.wanted,
+                    batch.targets,
+                    position_ids=batch.positions,
+                )
+            loss_sum += losses.detach().sum()
+            self._accelerator.backward((losses * batch.weights).sum() / total)
+            check()
+            if leave():
+                self._optimizer.zero_grad()
+                return False
+        norm = torch.nn.utils.clip_grad_norm_(
+            list(self._parameters.values()), chosen.max_grad_norm, foreach=True
+        )
+        loss = float(loss_sum) / total
+        rate = learning_rate(number, self.steps, chosen)
+        if math.isfinite(loss) and bool(torch.isfinite(norm)):
+            for group in self._optimizer.param_groups:
+                group["lr"] = rate
+            self._optimizer.step()
+        else:
+            self.result.finite = False
+        self._optimizer.zero_grad()
+        self.result.steps += 1
+        self.result.tokens += total
+        self.result.losses.append(loss)
+        line = {"step": number + 1, "loss": loss, "lr": rate, "norm": float(norm), "tokens": total}
+        with (self._folder / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        return True
+
+    def account(self, seconds: float) -> None:
+        """Count a step's time, and once the speed is known, plan as many steps as time allows."""
+        self._durations = [*self._durations[-15:], seconds]
+        usual = statistics.median(self._durations)
+        # The supervisor freezes a run while the user works; that time is not the run's.
+        self.result.seconds += usual if seconds > _FROZEN_FACTOR * usual else seconds
+        if not self._planned and len(self._durations) >= _PLAN_AFTER:
+            self._planned = True
+            left = self._chosen.minutes * 60 - self.result.seconds
+            self.steps = min(self.steps, self.result.steps + max(1, int(left / usual)))
+
+    def out_of_time(self) -> bool:
+        """Whether the run is well over its limit, the machine having become slower than planned."""
+        return self.result.seconds > self._chosen.minutes * 60 * 1.25
+
+    def progress(self) -> TrainProgress:
+        result = self.result
+        recent = result.losses[-10:]
+        return TrainProgress(
+            phase="training",
+            percent=100 * result.steps / self.steps,
+            step=result.steps,
+            steps=self.steps,
+            loss=sum(recent) / len(recent),
+            tokens_per_second=result.tokens / result.seconds if result.seconds else 0.0,
+            seconds_left=result.seconds / result.steps * (self.steps - result.steps),
+        )
+
+
+def learning_rate(step: int, steps: int, chosen: Hyperparameters) -> float:
+    """Linear warm-up, then half a cosine down to a twentieth of the peak.
+
+    Args:
+        step: from 0. The warm-up takes a fifth of the steps at most.
+    """
+    warmup = min(chosen.warmup_steps, steps // 5)
+    if step < warmup:
+        return chosen.learning_rate * (step + 1) / (warmup + 1)
+    done = (step - warmup) / max(1, steps - warmup)
+    return chosen.learning_rate * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))

@@ -1,0 +1,254 @@
+"""One training run, from frozen inputs to a candidate and a report. It decides nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import torch
+from peft.utils import get_peft_model_state_dict
+from safetensors.torch import save_file
+
+from gardenerd import durable
+from gardenerd.core import gate
+from gardenerd.errors import ModelError, StorageError, TrainingError
+from gardenerd.models import card as cards
+from gardenerd.models.load import load_base
+from gardenerd.train import dataset, evaluate, examples, loop
+from gardenerd.train import model as adapted
+from gardenerd.workers.jobs import (
+    Example,
+    HeldOutText,
+    PairedScore,
+    RunReport,
+    TrainAdapter,
+    TrainProgress,
+)
+
+T = TypeVar("T")
+
+# Shares of the whole, for progress: preparing, training, validating.
+_PREPARED, _TRAINED = 5.0, 75.0
+
+
+def run(
+    job: TrainAdapter,
+    *,
+    report: Callable[[TrainProgress], None],
+    leave: Callable[[], bool] = lambda: False,
+    check: Callable[[], None] = lambda: None,
+) -> RunReport:
+    """Do the run that ``job`` names; it goes on where a checkpoint stands.
+
+    Args:
+        report: given progress, often.
+        leave: asked between pieces of work; once true, the run saves and raises.
+        check: may raise to cancel.
+
+    Raises:
+        loop.Left: it left at a checkpoint, as asked.
+        TrainingError: there is nothing to learn from, or the machine cannot do it.
+    """
+    folder, chosen = Path(job.folder), job.hyperparameters
+    seconds: dict[str, float] = {}
+
+    def pause() -> None:
+        check()
+        if leave():
+            raise loop.Left
+
+    # Preparing
+    clock = _Clock(seconds)
+    report(TrainProgress(phase="preparing", percent=0.0))
+    heldout = evaluate.bound(read_lines(folder / "heldout.jsonl", HeldOutText))
+    heldout += evaluate.bound(evaluate.general_texts(_general_modules()))
+    offered = read_lines(folder / "train.jsonl", Example)
+    kept, dropped = examples.clean(offered, heldout)
+    if not kept:
+        raise TrainingError(
+            f"none of the {len(offered)} examples can be learned from: {_words(dropped)}",
+            hint="add code to the project, or wait for more changes",
+        )
+    pause()
+    base = load_base(Path(job.base), dtype=training_dtype())
+    model = adapted.prepare(base, chosen, job.parent)
+    trained, planned = adapted.count(model, chosen.rank)
+    rows = dataset.Rows(
+        base,
+        kept,
+        max_length=chosen.max_length,
+        rows_per_step=max(1, chosen.batch_tokens // chosen.max_length),
+        fim_rate=chosen.fim_rate,
+        seed=chosen.seed,
+    )
+    data_digest = _digest(msgspec.json.encode(kept))
+    identity = _digest(data_digest, base.info.fingerprint, msgspec.json.encode(chosen))
+    clock.lap("preparing")
+
+    # Training
+    def trained_progress(progress: TrainProgress) -> None:
+        share = _PREPARED + progress.percent / 100 * (_TRAINED - _PREPARED)
+        report(msgspec.structs.replace(progress, percent=share))
+
+    report(TrainProgress(phase="training", percent=_PREPARED))
+    result = loop.train(
+        base,
+        model,
+        rows,
+        chosen,
+        folder,
+        identity=identity,
+        report=trained_progress,
+        leave=leave,
+        check=check,
+    )
+    unchanged = adapted.base_digest(model) == result.base_digest
+    candidate = folder / "candidate"
+    _save_adapter(model, candidate)
+    clock.lap("training")
+
+    # Validating: on the base as it serves, from its file, in float32
+    del model, base
+    scores: list[PairedScore] = []
+    card = cards.Card(
+        base=Path(job.base).name if Path(job.base).name != "model" else "seedling",
+        fingerprint="",
+        rank=chosen.rank,
+        alpha=chosen.alpha,
+        target_modules=chosen.target_modules,
+        parent=job.parent.version if job.parent else None,
+        run=job.run,
+        data_digest=data_digest,
+        steps=result.steps,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    finite = result.finite
+    if finite:
+        base = load_base(Path(job.base), dtype=torch.float32)
+        card = msgspec.structs.replace(card, fingerprint=base.info.fingerprint)
+        cards.write_card(candidate, card)
+
+        def validated(share: float) -> None:
+            pause()
+            percent = _TRAINED + share * (100.0 - _TRAINED)
+            report(TrainProgress(phase="validating", percent=percent))
+
+        try:
+            scores = evaluate.compare(
+                base, heldout, incumbent=job.incumbent, candidate=candidate, check=validated
+            )
+        except ModelError:
+            finite = False
+        cards.write_card(candidate, msgspec.structs.replace(card, scores=gate.by_slice(scores)))
+    clock.lap("validating")
+
+    answer = RunReport(
+        scores=scores,
+        finite=finite,
+        trained_parameters=trained,
+        planned_parameters=planned,
+        base_unchanged=unchanged,
+        steps=result.steps,
+        tokens=result.tokens,
+        examples=len(kept),
+        dropped=dropped,
+        loss_first=_mean(result.losses[:3]),
+        loss_last=_mean(result.losses[-3:]),
+        tokens_per_second=result.tokens / result.seconds if result.seconds else 0.0,
+        seconds=seconds,
+        peak_rss_bytes=_peak_memory(),
+    )
+    durable.write_file(folder / "report.json", msgspec.json.encode(answer))
+    shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+    return answer
+
+
+def training_dtype() -> torch.dtype:
+    """bfloat16 where matrix products are faster in it, else float32."""
+    if torch.cuda.is_available():
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    if torch.backends.mps.is_available():
+        return torch.bfloat16
+    able = torch.cpu.get_capabilities()
+    fast = able.get("avx512_bf16") or able.get("amx_bf16")
+    return torch.bfloat16 if fast else torch.float32
+
+
+def read_lines(file: Path, kind: type[T]) -> list[T]:
+    """The objects of a file with one JSON object a line."""
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise StorageError(
+            f"cannot read {file}: {error.strerror}", hint="start a new run with `gardenerctl train`"
+        ) from error
+    try:
+        return msgspec.json.Decoder(kind).decode_lines(data)
+    except msgspec.DecodeError as error:
+        raise TrainingError(
+            f"{file} is damaged: {error}", hint="start a new run with `gardenerctl train`"
+        ) from error
+
+
+class _Clock:
+    """Wall-clock seconds by phase."""
+
+    def __init__(self, seconds: dict[str, float]) -> None:
+        self._seconds, self._last = seconds, time.monotonic()
+
+    def lap(self, phase: str) -> None:
+        now = time.monotonic()
+        self._seconds[phase] = round(now - self._last, 3)
+        self._last = now
+
+
+def _save_adapter(model: adapted.PeftModel, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    state = get_peft_model_state_dict(model, adapter_name=adapted.NAME)
+    save_file(
+        {key: value.detach().float().cpu().contiguous() for key, value in state.items()},
+        folder / cards.WEIGHTS,
+        metadata={"format": "pt"},
+    )
+    config = model.peft_config[adapted.NAME]
+    config.base_model_name_or_path = None  # a path of this machine says nothing elsewhere
+    config.save_pretrained(str(folder))
+
+
+def _general_modules() -> tuple[str, ...]:
+    from gardenerd import seedling
+
+    return tuple(seedling.GENERAL_MODULES)
+
+
+def _digest(*parts: bytes | str) -> str:
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(part.encode() if isinstance(part, str) else part)
+        whole.update(b"\0")
+    return whole.hexdigest()
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
+
+
+def _peak_memory() -> int:
+    # Linux counts kilobytes, macOS bytes.
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _words(dropped: dict[str, int]) -> str:
+    return (
+        ", ".join(f"{count} {reason}" for reason, count in sorted(dropped.items())) or "none came"
+    )
