@@ -16,6 +16,9 @@ HitState = Literal["fresh", "pending", "gone"]
 _BATCH = 5_000
 
 
+_KNOWN = "SELECT path, size, mtime_ns, ctime_ns, inode, NOT racy AND state != 'failed', remove FROM files"
+
+
 class Stat(NamedTuple):
     """One regular file as a scan saw it. ``racy``: changed within 2 s of being looked at."""
 
@@ -64,16 +67,23 @@ class Files:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def known(self, project: str) -> dict[str, Known]:
-        """Everything a scan is compared with."""
-        return {
-            row[0]: Known(row[1], row[2], row[3], row[4], bool(row[5]), bool(row[6]))
-            for row in self._database.rows(
-                "SELECT path, size, mtime_ns, ctime_ns, inode, "
-                "NOT racy AND state != 'failed', remove FROM files WHERE project = ?",
-                (project,),
+    def known(self, project: str, within: Iterable[str] = ("",)) -> dict[str, Known]:
+        """What a scan of the files or folders ``within`` is compared with."""
+        found: dict[str, Known] = {}
+        for path in within:
+            # "0" follows "/": the range is all that lies below the folder
+            rows = (
+                self._database.rows(f"{_KNOWN} WHERE project = ?", (project,))
+                if path == ""
+                else self._database.rows(
+                    f"{_KNOWN} WHERE project = ?1 AND path = ?2 UNION ALL "
+                    f"{_KNOWN} WHERE project = ?1 AND path > ?2 || '/' AND path < ?2 || '0'",
+                    (project, path),
+                )
             )
-        }
+            for row in rows:
+                found[row[0]] = Known(row[1], row[2], row[3], row[4], bool(row[5]), bool(row[6]))
+        return found
 
     def mark(self, project: str, changed: Iterable[Stat], gone: Iterable[str] = ()) -> None:
         """Record changes: ``changed`` must be indexed again, ``gone`` must leave the index."""
