@@ -113,9 +113,11 @@ def make_base(
     return folder
 
 
-def make_adapter(base: Path, folder: Path, *, seed: int = 1, rank: int = 4) -> Path:
+def make_adapter(
+    base: Path, folder: Path, *, seed: int = 1, rank: int = 4, vouches_for: Path | None = None
+) -> Path:
     """Save a LoRA adapter of ``base``, with its card. It changes what the base writes: both
-    matrices are random."""
+    matrices are random. The card names the base ``vouches_for`` where it is to be a lie."""
     kind = Qwen2ForCausalLM if "Qwen2" in (base / "config.json").read_text() else LlamaForCausalLM
     torch.manual_seed(seed)
     config = LoraConfig(
@@ -132,7 +134,7 @@ def make_adapter(base: Path, folder: Path, *, seed: int = 1, rank: int = 4) -> P
     model.save_pretrained(folder)
     card = Card(
         base=base.name,
-        fingerprint=fingerprint(base),
+        fingerprint=fingerprint(vouches_for or base),
         rank=rank,
         alpha=2 * rank,
         target_modules="all-linear",
