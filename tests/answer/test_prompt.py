@@ -1,0 +1,51 @@
+"""What is kept of a long file around the cursor."""
+
+import pytest
+
+from gardenerd.answer.prompt import FillTokens, Prompt, completion_prompt
+
+FILL = FillTokens(prefix=1_000, suffix=1_001, middle=1_002)
+
+
+def encode(text: str) -> list[int]:
+    return list(text.encode())
+
+
+def prompt(before: str, after: str, *, fill: FillTokens | None = FILL, **limits: int) -> Prompt:
+    given = {"window": 100, "max_tokens": 20, **limits}
+    return completion_prompt(before, after, encode=encode, fill=fill, begin=None, **given)
+
+
+def test_short_texts_are_kept_whole_between_the_fill_tokens() -> None:
+    made = prompt("ab", "cd")
+    assert made == Prompt(ids=[1_000, *b"ab", 1_001, *b"cd", 1_002], room=20)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kept_before", "kept_after"),
+    [(500, 500, 57, 20), (500, 5, 72, 5), (10, 500, 10, 67), (500, 0, 77, 0)],
+)
+def test_the_far_ends_are_cut_three_to_one(
+    before: int, after: int, kept_before: int, kept_after: int
+) -> None:
+    head = "".join(chr(97 + i % 26) for i in range(before))
+    tail = "".join(chr(65 + i % 26) for i in range(after))
+    made = prompt(head, tail)
+    middle = made.ids.index(FILL.suffix)
+    assert bytes(made.ids[1:middle]).decode() == head[before - kept_before :]
+    assert bytes(made.ids[middle + 1 : -1]).decode() == tail[:kept_after]
+    assert len(made.ids) + made.room <= 100
+
+
+def test_a_model_that_cannot_fill_in_continues_the_prefix() -> None:
+    made = prompt("x" * 300 + "end", "never read", fill=None)
+    assert bytes(made.ids).decode().endswith("xend")
+    assert len(made.ids) + made.room == 100
+
+
+def test_nothing_before_the_cursor_is_still_a_prompt() -> None:
+    assert prompt("", "", fill=None).ids == [10]
+
+
+def test_what_is_written_takes_half_of_the_window_at_most() -> None:
+    assert prompt("x" * 500, "", max_tokens=5_000).room == 50
