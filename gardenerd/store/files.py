@@ -16,7 +16,10 @@ HitState = Literal["fresh", "pending", "gone"]
 _BATCH = 5_000
 
 
-_KNOWN = "SELECT path, size, mtime_ns, ctime_ns, inode, NOT racy AND state != 'failed', remove FROM files"
+_KNOWN = (
+    "SELECT path, size, mtime_ns, ctime_ns, inode, NOT racy AND state != 'failed', remove "
+    "FROM files"
+)
 
 
 class Stat(NamedTuple):
