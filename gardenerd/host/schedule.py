@@ -1,0 +1,63 @@
+"""Timers. The only file that imports APScheduler.
+
+Due times that must survive a sleep or a reboot are rows of the ``due`` table, compared with the
+wall clock by a short interval job: the scheduler's own clock stops while the machine sleeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+
+class Schedule:
+    """Runs coroutine functions at intervals on the running event loop."""
+
+    def __init__(self) -> None:
+        self._scheduler = AsyncIOScheduler(
+            # late is better than never (a sleeping machine), once is enough, never two at a time
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+            # intervals need no time zone, and finding the local one can fail
+            timezone="UTC",
+        )
+
+    def start(self) -> None:
+        """Begin; needs a running event loop."""
+        self._scheduler.start()
+
+    def every(self, seconds: float, call: Callable[[], Awaitable[None]], *, name: str) -> None:
+        """Call it every ``seconds``, for the first time after that long. Replaces ``name``."""
+        self._scheduler.add_job(
+            call, IntervalTrigger(seconds=seconds), id=name, name=name, replace_existing=True
+        )
+
+    def soon(self, name: str) -> None:
+        """Call ``name`` at once, then every interval from now."""
+        self._scheduler.modify_job(name, next_run_time=datetime.now().astimezone())
+
+    def stop(self) -> None:
+        """End without waiting for what runs."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+
+
+def next_window(now: datetime, window: tuple[int, int]) -> datetime:
+    """When ``window`` begins next; ``now`` itself while inside it.
+
+    Args:
+        now: aware, of the local zone.
+        window: minutes of the local day, start and end; may pass midnight.
+
+    A start that the clock skips in spring is the first moment after the gap.
+    """
+    start, end = window
+    minute = now.hour * 60 + now.minute
+    if (minute - start) % 1_440 < (end - start) % 1_440:
+        return now
+    day = now.date() if minute < start else now.date() + timedelta(days=1)
+    local = datetime(day.year, day.month, day.day, start // 60, start % 60, tzinfo=now.tzinfo)
+    # through the epoch and back: a time inside a gap becomes one that exists
+    return datetime.fromtimestamp(local.timestamp(), tz=now.tzinfo)
