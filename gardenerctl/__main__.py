@@ -1,0 +1,7 @@
+"""``python -m gardenerctl``."""
+
+import sys
+
+from gardenerctl.main import main
+
+sys.exit(main())
