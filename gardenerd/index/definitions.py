@@ -1,0 +1,360 @@
+"""Where the definitions of a source file are: a walk over its syntax tree, without recursion."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tree_sitter import Node
+
+from gardenerd.index.languages import GRAMMARS, Grammar, parser_for
+
+_MAX_SYMBOL = 200
+_MAX_SIGNATURE = 300
+_MAX_DOCSTRING = 2_000
+# Deeper nesting of classes and namespaces is generated or hostile.
+_MAX_DEPTH = 16
+# Statements nested in statements (if in try in if ...) at the top level of real code.
+_MAX_TRANSPARENT = 40
+
+_BODY_FIELDS = ("body", "declaration_list")
+_FUNCTION_VALUES = frozenset(
+    {"arrow_function", "function_expression", "generator_function", "function", "class"}
+)
+_JS_VALUED = frozenset(
+    {
+        "variable_declarator",
+        "assignment_expression",
+        "field_definition",
+        "public_field_definition",
+    }
+)
+_TYPE_SPECIFIERS = frozenset({"struct_specifier", "union_specifier", "enum_specifier"})
+_GO_KINDS = {"struct_type": "struct", "interface_type": "interface"}
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """Rows are 0-based and inclusive; ``first`` includes what leads up to it."""
+
+    symbol: str
+    kind: str
+    first: int
+    last: int
+    container: bool
+    signature: str
+    docstring: str
+
+
+@dataclass(slots=True)
+class _Scope:
+    children: Iterator[Node]
+    prefix: str
+    inside: bool
+    """Within a class: its functions are methods."""
+    depth: int
+    transparent: int
+    lead: int = -1
+    """First row of the comments that touch what comes next; -1 for none."""
+    lead_end: int = -1
+
+
+def definitions_of(source: bytes, language: str) -> list[Definition]:
+    """The definitions in ``source``, outer ones before those that they hold.
+
+    Code that does not parse still gives those that the parser could make out.
+    """
+    grammar = GRAMMARS[language]
+    tree = parser_for(language).parse(source)
+    return _Walk(source, language, grammar).run(tree.root_node)
+
+
+class _Walk:
+    def __init__(self, source: bytes, language: str, grammar: Grammar) -> None:
+        self._source = source
+        self._language = language
+        self._grammar = grammar
+        self._found: list[Definition] = []
+
+    def run(self, root: Node) -> list[Definition]:
+        stack = [_Scope(iter(root.named_children), "", False, 0, 0)]
+        while stack:
+            scope = stack[-1]
+            node = next(scope.children, None)
+            if node is None:
+                stack.pop()
+                continue
+            inner = self._visit(node, scope)
+            if inner is not None:
+                stack.append(inner)
+        return self._found
+
+    def _visit(self, node: Node, scope: _Scope) -> _Scope | None:
+        grammar = self._grammar
+        kind = node.type
+        if kind in grammar.leading:
+            first, last = node.start_point[0], _last_row(node)
+            if scope.lead < 0 or first > scope.lead_end + 1:
+                scope.lead = first
+            scope.lead_end = last
+            return None
+        first = node.start_point[0]
+        if 0 <= scope.lead and scope.lead_end + 1 >= first:
+            first = min(first, scope.lead)
+        comments = (scope.lead, scope.lead_end) if first < node.start_point[0] else None
+        scope.lead = -1
+        outer = node
+        while node.type in grammar.wrappers:
+            dressed = self._dressed(node)
+            if dressed is None:
+                break
+            node = dressed
+        kind = node.type
+        if kind in grammar.leaves and (named := self._leaf(node, scope)):
+            name, what, span = named
+            self._add(outer if span is node else span, node, name, what, first, comments, scope)
+            return None
+        if kind in grammar.containers:
+            return self._container(outer, node, first, comments, scope)
+        if kind in grammar.transparent or node is not outer:
+            return self._into(node, scope, first)
+        return None
+
+    def _into(self, node: Node, scope: _Scope, first: int) -> _Scope | None:
+        if scope.transparent >= _MAX_TRANSPARENT:
+            return None
+        inner = _Scope(
+            iter(node.named_children),
+            scope.prefix,
+            scope.inside,
+            scope.depth,
+            scope.transparent + 1,
+        )
+        if first < node.start_point[0]:  # a comment above `const f = () => ...`
+            inner.lead, inner.lead_end = first, node.start_point[0] - 1
+        return inner
+
+    def _dressed(self, node: Node) -> Node | None:
+        grammar = self._grammar
+        for child in reversed(node.named_children):
+            kind = child.type
+            if (
+                kind in grammar.leaves
+                or kind in grammar.containers
+                or kind in grammar.wrappers
+                or kind in grammar.transparent
+            ):
+                return child
+        return None
+
+    def _container(
+        self,
+        outer: Node,
+        node: Node,
+        first: int,
+        comments: tuple[int, int] | None,
+        scope: _Scope,
+    ) -> _Scope | None:
+        kind = self._grammar.containers[node.type]
+        name = self._container_name(node)
+        body = node.child_by_field_name("body")
+        if kind and body is None and self._language == "cpp":
+            return None  # `struct stat s;` only mentions it
+        if kind and name:
+            self._add(outer, node, name, kind, first, comments, scope, container=True)
+        if body is None or scope.depth >= _MAX_DEPTH:
+            return None
+        prefix = f"{scope.prefix}{name}." if name else scope.prefix
+        return _Scope(
+            iter(body.named_children),
+            prefix[:_MAX_SYMBOL],
+            bool(kind),
+            scope.depth + 1,
+            0,
+        )
+
+    def _container_name(self, node: Node) -> str:
+        if node.type == "impl_item":
+            target = node.child_by_field_name("type")
+            return "" if target is None else re.sub(r"<.*", "", self._text(target), flags=re.S)
+        name = node.child_by_field_name("name")
+        return "" if name is None else self._text(name).strip("'\"").replace("::", ".")
+
+    def _leaf(self, node: Node, scope: _Scope) -> tuple[str, str, Node] | None:
+        """Name, kind and the node whose rows count; None when it defines nothing of ours."""
+        kind = self._grammar.leaves[node.type]
+        if node.type in _JS_VALUED:
+            return self._js_valued(node, scope)
+        if self._language in ("c", "cpp"):
+            return self._c_leaf(node, kind, scope)
+        name_node = node.child_by_field_name("name")
+        if name_node is None:
+            return None
+        name = self._text(name_node)
+        if self._language == "go":
+            if node.type == "method_declaration":
+                name = f"{self._go_receiver(node)}{name}"
+            elif node.type == "type_spec":
+                type_node = node.child_by_field_name("type")
+                kind = _GO_KINDS.get(type_node.type, kind) if type_node else kind
+                parent = node.parent
+                if parent is not None and parent.named_child_count == 1:
+                    return name, kind, parent
+        if kind == "function" and scope.inside:
+            kind = "method"
+        return name, kind, node
+
+    def _js_valued(self, node: Node, scope: _Scope) -> tuple[str, str, Node] | None:
+        field = "right" if node.type == "assignment_expression" else "value"
+        value = node.child_by_field_name(field)
+        if value is None or value.type not in _FUNCTION_VALUES:
+            return None
+        names = ("left",) if field == "right" else ("name", "property")
+        for each in names:
+            name = node.child_by_field_name(each)
+            if name is not None:
+                parent = node.parent
+                whole = node
+                if parent is not None and parent.named_child_count == 1:
+                    whole = parent  # `const f = ...;` with its keyword and semicolon
+                text = re.sub(r"^module\.exports\.|^exports\.|\.prototype\b", "", self._text(name))
+                what = "class" if value.type == "class" else "function"
+                return text, "method" if scope.inside and what == "function" else what, whole
+        return None
+
+    def _c_leaf(self, node: Node, kind: str, scope: _Scope) -> tuple[str, str, Node] | None:
+        if node.type == "declaration":  # `struct S {...} s;`
+            inner = node.child_by_field_name("type")
+            if inner is None or inner.type not in _TYPE_SPECIFIERS:
+                return None
+            found = self._c_leaf(inner, self._grammar.leaves[inner.type], scope)
+            return found and (found[0], found[1], node)
+        if node.type in _TYPE_SPECIFIERS:
+            name = node.child_by_field_name("name")
+            if name is None or node.child_by_field_name("body") is None:
+                return None
+            return self._text(name), kind, node
+        if node.type == "type_definition":
+            inner = node.child_by_field_name("type")
+            if inner is not None and inner.type in _TYPE_SPECIFIERS:
+                kind = "enum" if inner.type == "enum_specifier" else "struct"
+        name = self._c_declared(node)
+        if not name:
+            return None
+        if kind == "function" and (scope.inside or "." in name):
+            kind = "method"
+        return name, kind, node
+
+    def _c_declared(self, node: Node) -> str:
+        """The name inside pointers, arrays, parameter lists: ``*(*f(int))[3]`` declares f."""
+        if (name := node.child_by_field_name("name")) is not None:
+            return self._text(name)
+        for _ in range(12):
+            inner = node.child_by_field_name("declarator")
+            if inner is None:
+                inner = next(
+                    (c for c in node.named_children if c.type.endswith("declarator")), None
+                )
+            if inner is None:
+                break
+            node = inner
+        text = self._text(node) if node.named_child_count <= 3 else ""
+        return re.sub(r"\s+", "", text.replace("::", "."))
+
+    def _go_receiver(self, node: Node) -> str:
+        receiver = node.child_by_field_name("receiver")
+        found = (
+            re.search(r"\*?\s*(\w+)\s*(?:\[[^\]]*\])?\s*\)$", self._text(receiver))
+            if receiver is not None
+            else None
+        )
+        return f"{found[1]}." if found else ""
+
+    def _add(
+        self,
+        outer: Node,
+        node: Node,
+        name: str,
+        kind: str,
+        first: int,
+        comments: tuple[int, int] | None,
+        scope: _Scope,
+        *,
+        container: bool = False,
+    ) -> None:
+        body = node.child_by_field_name("body")
+        self._found.append(
+            Definition(
+                symbol=re.sub(r"\s+", " ", f"{scope.prefix}{name}")[:_MAX_SYMBOL],
+                kind=kind,
+                first=first,
+                last=max(_last_row(outer), first),
+                container=container,
+                signature=self._signature(outer, node, body),
+                docstring=self._docstring(body, comments),
+            )
+        )
+
+    def _signature(self, outer: Node, node: Node, body: Node | None) -> str:
+        start = node.start_byte if self._language == "python" else outer.start_byte
+        end = body.start_byte if body is not None and body.start_byte > start else outer.end_byte
+        text = self._source[start : min(end, start + 2 * _MAX_SIGNATURE)].decode(errors="replace")
+        if body is None:
+            text = text.split("\n", 1)[0]
+        return " ".join(text.split()).rstrip(":{ =>")[:_MAX_SIGNATURE]
+
+    def _docstring(self, body: Node | None, comments: tuple[int, int] | None) -> str:
+        if self._language == "python":
+            return "" if body is None else self._python_docstring(body)
+        if comments is None:
+            return ""
+        return self._comment(comments)
+
+    def _python_docstring(self, body: Node) -> str:
+        first = body.named_child(0)
+        if first is None or first.type != "expression_statement":
+            return ""
+        string = first.named_child(0)
+        if string is None or string.type != "string":
+            return ""
+        return clean_docstring(self._text(string))
+
+    def _comment(self, rows: tuple[int, int]) -> str:
+        lines = self._lines()[rows[0] : rows[1] + 1]
+        return clean_comment("\n".join(lines))
+
+    def _lines(self) -> list[str]:
+        if not hasattr(self, "_split"):
+            self._split = self._source.decode(errors="replace").split("\n")
+        return self._split
+
+    def _text(self, node: Node) -> str:
+        return self._source[node.start_byte : node.end_byte].decode(errors="replace")
+
+
+def clean_docstring(literal: str) -> str:
+    """The text of a Python string literal, dedented."""
+    text = re.sub(r"^[rRbBuUfF]{0,2}", "", literal[: 2 * _MAX_DOCSTRING])
+    for quote in ('"""', "'''", '"', "'"):
+        if text.startswith(quote):
+            text = text.removeprefix(quote).removesuffix(quote)
+            break
+    return inspect.cleandoc(text)[:_MAX_DOCSTRING].strip()
+
+
+_COMMENT_EDGE = re.compile(r"^\s*(?:///?!?|/\*[*!]?|\*/|\*(?!/)|\#(?!\[))?[ \t]?|\*/\s*$", re.M)
+_ATTRIBUTE = re.compile(r"^\s*(?:#!?\[|@\w)")
+
+
+def clean_comment(text: str) -> str:
+    """A comment without its marks; attributes and decorators between are left out."""
+    lines = [line for line in text[: 2 * _MAX_DOCSTRING].split("\n") if not _ATTRIBUTE.match(line)]
+    cleaned = "\n".join(_COMMENT_EDGE.sub("", line).rstrip() for line in lines)
+    return cleaned.strip()[:_MAX_DOCSTRING]
+
+
+def _last_row(node: Node) -> int:
+    row, column = node.end_point
+    return row - 1 if column == 0 and row > node.start_point[0] else row

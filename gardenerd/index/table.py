@@ -1,0 +1,296 @@
+"""The LanceDB table of chunks: opened or healed, written in batches, compacted.
+
+Measured on LanceDB 0.40: it never syncs (a crash of the machine can leave an empty manifest, and
+then every open fails), and with a full-text index it leaks memory and descriptors in a process
+that lives long. So: its new files are synced here, an empty newest manifest is dropped, its caches
+are bounded, and it is opened anew after each optimisation. What cannot be healed is made anew under
+a new generation: the index is derived, everything in it can be rebuilt.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import threading
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import lancedb
+import numpy as np
+import pyarrow as pa
+from lancedb.index import FTS
+
+from gardenerd import durable
+from gardenerd.errors import IndexUnavailableError
+from gardenerd.index.generation import new_generation, read_generation
+
+log = logging.getLogger(__name__)
+
+SCHEMA_VERSION = 1
+_INDEX_CACHE_BYTES = 64 << 20
+_METADATA_CACHE_BYTES = 16 << 20
+# No reader of ours keeps a version open for longer than one search.
+_KEEP_VERSIONS = timedelta(seconds=60)
+_PATHS_IN_FILTER = 400
+_HEAL_TRIES = 8
+
+COLUMNS = (
+    "project", "path", "symbol", "kind", "language", "signature", "docstring", "text", "search",
+    "digest", "chunk_digest",
+)  # fmt: skip
+_NUMBERS = ("start_line", "end_line")
+
+
+def schema(dimensions: int) -> pa.Schema:
+    """Strings, 1-based line numbers, and one normalised float16 vector of ``dimensions``."""
+    return pa.schema(
+        [
+            *(pa.field(name, pa.string(), nullable=False) for name in COLUMNS),
+            *(pa.field(name, pa.int32(), nullable=False) for name in _NUMBERS),
+            pa.field("vector", pa.list_(pa.float16(), dimensions), nullable=False),
+        ]
+    )
+
+
+def record_batch(columns: dict[str, Sequence[Any]], vectors: np.ndarray) -> pa.RecordBatch:
+    """Rows from columns; ``vectors`` is (rows, dimensions)."""
+    rows, dimensions = vectors.shape
+    flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float16).reshape(rows * dimensions))
+    arrays = [pa.array(columns[name], pa.string()) for name in COLUMNS]
+    arrays += [pa.array(columns[name], pa.int32()) for name in _NUMBERS]
+    arrays.append(pa.FixedSizeListArray.from_arrays(flat, dimensions))
+    return pa.RecordBatch.from_arrays(arrays, schema=schema(dimensions))
+
+
+class ChunkTable:
+    """One writer and any number of readers, in one process.
+
+    Args:
+        folder: the index folder; it holds the generation and the LanceDB database.
+        fingerprint: of the embedder; vectors of two embedders never share a table.
+        dimensions: of its vectors.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str, dimensions: int) -> None:
+        self._folder = folder
+        self._name = f"chunks-v{SCHEMA_VERSION}-{_safe(fingerprint)}-{dimensions}"
+        self._dimensions = dimensions
+        self._synced: set[str] = set()
+        self._lock = threading.Lock()
+        self._readers = threading.Condition(threading.Lock())
+        self.generation = ""
+        self._open()
+
+    @property
+    def path(self) -> Path:
+        return self._folder / "lance" / f"{self._name}.lance"
+
+    # --- opening --------------------------------------------------------------------------
+
+    def _connect(self) -> Any:
+        session = lancedb.Session(
+            index_cache_size_bytes=_INDEX_CACHE_BYTES,
+            metadata_cache_size_bytes=_METADATA_CACHE_BYTES,
+        )
+        return lancedb.connect(self._folder / "lance", session=session)
+
+    def _open(self) -> None:
+        (self._folder / "lance").mkdir(parents=True, exist_ok=True)
+        known = read_generation(self._folder)
+        for _ in range(_HEAL_TRIES):
+            if not self.path.exists() or known is None:
+                break
+            try:
+                self._reopen()
+            except Exception as error:  # noqa: BLE001 - LanceDB raises whatever its core says
+                log.warning("the index does not open", extra={"cause": _first_line(error)})
+                if not self._drop_empty_manifest():
+                    break
+            else:
+                self.generation = known
+                return
+        self._create()
+
+    def _reopen(self) -> None:
+        """Fresh handles: nothing of the old ones' caches and descriptors stays."""
+        database = self._connect()
+        table = database.open_table(self._name)
+        table.count_rows()
+        if table.schema != schema(self._dimensions):
+            raise IndexUnavailableError("the table has another schema")
+        names = {index.name: index for index in table.list_indices()}
+        # A damaged data or index file shows only when it is read.
+        table.search().select(["path", "vector"]).limit(1).to_arrow()
+        self._table = table
+        self._reader = database.open_table(self._name)
+        self._has_text_index = any("search" in index.columns for index in names.values())
+
+    def _create(self) -> None:
+        """Make an empty table under a new generation; whatever stood there goes."""
+        for old in (self._folder / "lance").glob("chunks-*.lance"):
+            shutil.rmtree(old)
+        database = self._connect()
+        self._table = database.create_table(self._name, schema=schema(self._dimensions))
+        self._reader = database.open_table(self._name)
+        self._has_text_index = False
+        self._synced.clear()
+        self._sync()
+        self.generation = new_generation(self._folder)
+        log.info("a new index table", extra={"generation": self.generation})
+
+    def _drop_empty_manifest(self) -> bool:
+        """Remove the newest manifest if it has no bytes; the version before it then stands."""
+        manifests = [p for p in (self.path / "_versions").glob("*.manifest") if p.is_file()]
+        empty = [p for p in manifests if p.stat().st_size == 0]
+        if not empty or len(empty) == len(manifests):
+            return False
+        for manifest in empty:
+            manifest.unlink()
+        return True
+
+    # --- writing --------------------------------------------------------------------------
+
+    def replace(self, project: str, paths: Sequence[str], batch: pa.RecordBatch | None) -> None:
+        """Make ``batch`` all that the table holds of ``paths``, durably; None just removes them."""
+        if paths:
+            for part in _parts(paths, _PATHS_IN_FILTER):
+                self._table.delete(f"project = {_quoted(project)} AND path IN ({_list(part)})")
+        if batch is not None and batch.num_rows:
+            self._table.add(batch)
+        self._commit()
+
+    def remove_project(self, project: str) -> int:
+        """Remove all rows of a project; returns how many there were."""
+        where = f"project = {_quoted(project)}"
+        count = self._table.count_rows(where)
+        if count:
+            self._table.delete(where)
+            self._commit()
+        return count
+
+    def _commit(self) -> None:
+        self._sync()
+        self._reader.checkout_latest()
+
+    def _sync(self) -> None:
+        """Sync the files that came since the last time, and their folders."""
+        for name in ("data", "_deletions", "_transactions", "_versions"):
+            folder = self.path / name
+            if not folder.is_dir():
+                continue
+            fresh = [e for e in os.scandir(folder) if e.is_file() and e.path not in self._synced]
+            for entry in fresh:
+                try:
+                    descriptor = os.open(entry.path, os.O_RDONLY)
+                except FileNotFoundError:
+                    continue
+                try:
+                    durable.sync(descriptor)
+                finally:
+                    os.close(descriptor)
+                self._synced.add(entry.path)
+            if fresh:
+                durable.sync_folder(folder)
+
+    # --- upkeep ---------------------------------------------------------------------------
+
+    def index_text(self) -> None:
+        """Bring the full-text index up to date; rows outside it are found, but slowly."""
+        if not self._table.count_rows():
+            return
+        if self._has_text_index:
+            self._table.optimize(cleanup_older_than=_KEEP_VERSIONS)
+        else:
+            self._build_text_index()
+        self._commit()
+
+    def _build_text_index(self) -> None:
+        config = FTS(base_tokenizer="whitespace", lower_case=False, with_position=False)
+        self._table.create_index("search", config=config, replace=True)
+        self._has_text_index = True
+
+    def optimize(self) -> list[str]:
+        """Compact, bring the full-text index up to date, drop old versions; open anew.
+
+        Returns what failed, in words: one step's failure does not keep the others from running.
+        """
+        failures: list[str] = []
+        try:
+            self._table.optimize(cleanup_older_than=_KEEP_VERSIONS)
+        except Exception as error:  # noqa: BLE001 - as above; reported, and mended below
+            failures.append(f"optimize: {_first_line(error)}")
+        try:
+            if self._table.count_rows() and (failures or not self._has_text_index):
+                self._build_text_index()
+        except Exception as error:  # noqa: BLE001
+            failures.append(f"full-text index: {_first_line(error)}")
+        self._sync()
+        self._synced = {name for name in self._synced if Path(name).exists()}
+        self._reopen()
+        return failures
+
+    # --- reading --------------------------------------------------------------------------
+
+    @property
+    def has_text_index(self) -> bool:
+        return self._has_text_index
+
+    def count(self, project: str | None = None) -> int:
+        return self._reader.count_rows(None if project is None else f"project = {_quoted(project)}")
+
+    def unindexed_rows(self) -> int:
+        """Rows that the full-text index does not hold yet."""
+        if not self._has_text_index:
+            return self._reader.count_rows()
+        stats = self._table.index_stats("search_idx")
+        return 0 if stats is None else stats.num_unindexed_rows
+
+    def known_digests(self, project: str, paths: Sequence[str]) -> dict[str, tuple[str, list[str]]]:
+        """Path → digest of the file and digests of its chunks, for the paths that have rows."""
+        known: dict[str, tuple[str, list[str]]] = {}
+        for part in _parts(paths, _PATHS_IN_FILTER):
+            rows = (
+                self._table.search()
+                .where(f"project = {_quoted(project)} AND path IN ({_list(part)})")
+                .select(["path", "digest", "chunk_digest"])
+                .limit(1_000_000)
+                .to_arrow()
+            )
+            for path, digest, chunk in zip(
+                *(rows[name].to_pylist() for name in ("path", "digest", "chunk_digest")),
+                strict=True,
+            ):
+                known.setdefault(path, (digest, []))[1].append(chunk)
+        return known
+
+    def reader(self) -> Any:
+        """A handle that sees whole batches only; for searches."""
+        return self._reader
+
+
+def project_filter(projects: Iterable[str] | None) -> str | None:
+    """A filter for LanceDB; None admits every project."""
+    return None if projects is None else f"project IN ({_list(projects)})"
+
+
+def _parts(items: Sequence[str], size: int) -> Iterable[Sequence[str]]:
+    return (items[at : at + size] for at in range(0, len(items), size))
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _list(items: Iterable[str]) -> str:
+    return ", ".join(_quoted(item) for item in items) or "''"
+
+
+def _safe(text: str) -> str:
+    return "".join(c if c.isalnum() else "-" for c in text)[:40]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]

@@ -1,0 +1,113 @@
+"""Reading a file once: what it is, why it is left out, and its text with secrets masked."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from gardenerd.index.secrets import redact
+
+_SNIFF_BYTES = 8_192
+_TRIES = 3
+# Longer lines are data or minified code; so is a file whose mean line is long, prose aside,
+# where a line is a paragraph.
+_MAX_LINE = 20_000
+_MAX_MEAN_LINE = 500
+_PROSE = frozenset({".md", ".markdown", ".mdx", ".rst", ".txt", ".adoc", ".org", ".tex"})
+
+
+@dataclass(frozen=True, slots=True)
+class FileText:
+    """One file as it was read. ``text`` is empty unless ``state`` is ``read``."""
+
+    path: str
+    state: Literal["read", "skipped", "gone", "failed"]
+    reason: str = ""
+    size: int = 0
+    mtime_ns: int = 0
+    digest: str = ""
+    """blake2b of the file's bytes, 32 hexadecimal digits."""
+    text: str = ""
+    """Decoded, line ends as ``\\n``, secrets masked."""
+
+
+def digest_bytes(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def read_file(root: Path, path: str, max_bytes: int) -> FileText:
+    """Read ``root/path``; a link or a special file is never followed nor opened for reading.
+
+    Never raises for what a file can be: the state and the reason say it.
+    """
+    try:
+        for _ in range(_TRIES):
+            found = _read_once(root / path, path, max_bytes)
+            if found is not None:
+                return found
+    except (FileNotFoundError, NotADirectoryError):
+        return FileText(path=path, state="gone")
+    except OSError as error:
+        return FileText(path=path, state="failed", reason=error.strerror or str(error))
+    return FileText(path=path, state="failed", reason="it kept changing while it was read")
+
+
+def _read_once(full: Path, path: str, max_bytes: int) -> FileText | None:
+    """None when the file changed while it was read."""
+    before = full.lstat()
+    if not stat.S_ISREG(before.st_mode):
+        kind = "a symbolic link" if stat.S_ISLNK(before.st_mode) else "not a regular file"
+        return FileText(path=path, state="skipped", reason=kind, mtime_ns=before.st_mtime_ns)
+
+    def result(
+        state: Literal["read", "skipped"], reason: str = "", digest: str = "", text: str = ""
+    ) -> FileText:
+        return FileText(path, state, reason, before.st_size, before.st_mtime_ns, digest, text)
+
+    if before.st_size > max_bytes:
+        return result("skipped", f"larger than {max_bytes} bytes")
+    # A name that became a pipe after lstat must not block, nor a link be followed.
+    descriptor = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        opened = os.fstat(descriptor)
+        if not stat.S_ISREG(opened.st_mode):
+            return None
+        data = _read_all(file.fileno(), before.st_size)
+        after = os.fstat(descriptor)
+    if _identity(before) != _identity(after) or len(data) != before.st_size:
+        return None
+    digest = digest_bytes(data)
+    if b"\0" in data[:_SNIFF_BYTES]:
+        return result("skipped", "binary", digest)
+    text = data.decode("utf-8-sig", errors="replace").replace("\r\n", "\n").replace("\0", " ")
+    if reason := _unreadable(text, full.suffix.lower()):
+        return result("skipped", reason, digest)
+    return result("read", "", digest, redact(text)[0])
+
+
+def _read_all(descriptor: int, expected: int) -> bytes:
+    pieces: list[bytes] = []
+    left = expected + 1  # one more shows that it grew
+    while left > 0 and (piece := os.read(descriptor, left)):
+        pieces.append(piece)
+        left -= len(piece)
+    return b"".join(pieces)
+
+
+def _identity(found: os.stat_result) -> tuple[int, int, int, int]:
+    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def _unreadable(text: str, suffix: str) -> str:
+    if len(text) < _MAX_MEAN_LINE:
+        return ""
+    lines = text.split("\n")
+    if len(max(lines, key=len)) > _MAX_LINE:
+        return "a line is longer than 20,000 characters: minified or data"
+    if suffix not in _PROSE and len(text) / len(lines) > _MAX_MEAN_LINE:
+        return "its lines are very long: minified or data"
+    return ""

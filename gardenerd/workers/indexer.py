@@ -1,0 +1,105 @@
+"""The index worker: ``python -m gardenerd.workers.indexer ENDPOINT LOGFILE``.
+
+Three lanes: files are indexed in one, searches pass in another, and reading files as material for
+examples never waits for either. The table is opened by the first job that needs it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gardenerd import logs, paths, settings
+from gardenerd.workers.harness import Context, Harness, child_arguments
+from gardenerd.workers.jobs import (
+    Done,
+    Harvest,
+    IndexFiles,
+    IndexJob,
+    OptimizeIndex,
+    ReadTexts,
+    RemoveProject,
+    SearchIndex,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gardenerd.index.embed import Embedder
+    from gardenerd.index.table import ChunkTable
+
+log = logging.getLogger(__name__)
+
+
+class Indexer:
+    """Does the jobs of the index worker on the table in ``folder``."""
+
+    def __init__(self, folder: Path, embedding: str) -> None:
+        self._folder = folder
+        self._embedding = embedding
+        self._opened: tuple[ChunkTable, Embedder] | None = None
+        self._opening = threading.Lock()
+
+    def lane(self, job: IndexJob) -> str:
+        match job:
+            case SearchIndex():
+                return "read"
+            case Harvest() | ReadTexts():
+                return "files"
+            case IndexFiles() | RemoveProject() | OptimizeIndex():
+                return "write"
+
+    def handle(self, job: IndexJob, context: Context) -> msgspec.Struct:
+        match job:
+            case IndexFiles():
+                from gardenerd.index.build import index_files
+
+                table, embedder = self._open()
+                return index_files(table, embedder, job, context.update, context.check)
+            case RemoveProject(project=project):
+                return Done(count=self._open()[0].remove_project(project))
+            case OptimizeIndex():
+                failures = self._open()[0].optimize()
+                for failure in failures:
+                    log.warning("a step of the upkeep failed", extra={"cause": failure})
+                return Done(count=len(failures))
+            case SearchIndex():
+                from gardenerd.index.search import search
+
+                table, embedder = self._open()
+                return search(table, embedder, job)
+            case Harvest():
+                from gardenerd.index.reading import harvest
+
+                return harvest(job, context.update, context.check)
+            case ReadTexts():
+                from gardenerd.index.reading import read_texts
+
+                return read_texts(job, context.check)
+
+    def _open(self) -> tuple[ChunkTable, Embedder]:
+        with self._opening:
+            if self._opened is None:
+                from gardenerd.index.embed import load_embedder
+                from gardenerd.index.table import ChunkTable
+
+                embedder = load_embedder(self._embedding)
+                table = ChunkTable(self._folder, embedder.fingerprint, embedder.dimensions)
+                self._opened = (table, embedder)
+            return self._opened
+
+
+def main() -> None:
+    endpoint, logfile = child_arguments()
+    home = paths.find_home()
+    chosen = settings.load(home.config)
+    logs.configure(logfile, level=chosen.log.level)
+    indexer = Indexer(home.index, chosen.index.embedding)
+    Harness(endpoint, IndexJob, indexer.handle, lane=indexer.lane).serve()
+
+
+if __name__ == "__main__":
+    main()
