@@ -44,6 +44,8 @@ class Verdict:
 
 # Above this share of the processors, somebody is using the machine, whatever the keyboard says.
 _BUSY = 0.5
+# Somebody whose last key was pressed less than this ago is at the machine, also at night.
+_PRESENT_S = 60.0
 
 
 def may_train(facts: Facts, settings: Loop) -> Verdict:
@@ -103,6 +105,8 @@ def _moment(facts: Facts, settings: Loop) -> Verdict:
         and facts.idle_seconds is not None
         and facts.idle_seconds >= settings.idle_minutes * 60
     )
+    if inside and facts.idle_seconds is not None and facts.idle_seconds < _PRESENT_S:
+        return Verdict(False, f"within the window {settings.window}, but you are active")
     if inside and facts.busy > _BUSY:
         return Verdict(False, "other programs are busy")
     if inside:
@@ -118,7 +122,7 @@ def _moment(facts: Facts, settings: Loop) -> Verdict:
         return Verdict(False, outside)
     if facts.idle_seconds is None:
         return Verdict(False, f"{outside}, and whether you are away is unknown here")
-    if facts.idle_seconds < 60:
+    if facts.idle_seconds < _PRESENT_S:
         return Verdict(False, f"{outside} and you are active")
     return Verdict(
         False,

@@ -7,10 +7,13 @@ wall clock by a short interval job: the scheduler's own clock stops while the ma
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
+
+from gardenerd.core.pace import in_window
 
 
 class Schedule:
@@ -30,9 +33,9 @@ class Schedule:
 
     def every(self, seconds: float, call: Callable[[], Awaitable[None]], *, name: str) -> None:
         """Call it every ``seconds``, for the first time after that long. Replaces ``name``."""
-        self._scheduler.add_job(
-            call, IntervalTrigger(seconds=seconds), id=name, name=name, replace_existing=True
-        )
+        # annotated as whole seconds, takes parts as well
+        trigger = IntervalTrigger(seconds=seconds)  # pyright: ignore[reportArgumentType]
+        self._scheduler.add_job(call, trigger, id=name, name=name, replace_existing=True)
 
     def soon(self, name: str) -> None:
         """Call ``name`` at once, then every interval from now."""
@@ -45,19 +48,21 @@ class Schedule:
 
 
 def next_window(now: datetime, window: tuple[int, int]) -> datetime:
-    """When ``window`` begins next; ``now`` itself while inside it.
+    """When ``window`` begins next, aware; ``now`` itself while inside it.
 
     Args:
-        now: aware, of the local zone.
+        now: of a :class:`~zoneinfo.ZoneInfo`, or else of this system's zone.
         window: minutes of the local day, start and end; may pass midnight.
 
-    A start that the clock skips in spring is the first moment after the gap.
+    A start that the clock skips in spring is as long after midnight as on any other day.
     """
-    start, end = window
-    minute = now.hour * 60 + now.minute
-    if (minute - start) % 1_440 < (end - start) % 1_440:
-        return now
-    day = now.date() if minute < start else now.date() + timedelta(days=1)
-    local = datetime(day.year, day.month, day.day, start // 60, start % 60, tzinfo=now.tzinfo)
+    zone = now.tzinfo if isinstance(now.tzinfo, ZoneInfo) else None
+    local = datetime.fromtimestamp(now.timestamp(), zone)
+    start = window[0]
+    minute = local.hour * 60 + local.minute
+    if in_window(minute, window):
+        return local.astimezone(zone)
+    day = local.date() if minute < start else local.date() + timedelta(days=1)
+    begin = datetime(day.year, day.month, day.day, start // 60, start % 60, tzinfo=zone)
     # through the epoch and back: a time inside a gap becomes one that exists
-    return datetime.fromtimestamp(local.timestamp(), tz=now.tzinfo)
+    return datetime.fromtimestamp(begin.timestamp(), UTC).astimezone(zone)

@@ -23,8 +23,9 @@ GARDENER_FILE = ".gardenerignore"
 RULE_FILES = frozenset({GIT_FILE, GARDENER_FILE, *builtin.MARKERS})
 """A change of one of these may change what is excluded: the project must be scanned again."""
 
-_Chain = tuple[tuple[ignore.Rules, int], ...]
-"""Rules from the strongest to the weakest, each with the length of its folder's path."""
+_Chain = tuple[tuple[ignore.Rules, int, str], ...]
+"""Rules from the strongest to the weakest. For each what makes a path relative to its folder: how
+much to take off the front (a folder in the project) or what to put there (one around it)."""
 
 
 class Folder:
@@ -66,8 +67,8 @@ class Folder:
     def _decide(self, name: str, *, folder: bool) -> str | None:
         path = self.path + name
         for chain in (self._git, self._garden):
-            for rules, start in chain:
-                verdict = rules.verdict(path[start:], name, folder)
+            for rules, start, around in chain:
+                verdict = rules.verdict(around + path[start:], name, folder)
                 if verdict is None:
                     continue
                 if verdict.excluded and not self._is_package(rules, path, name):
@@ -98,7 +99,7 @@ class Filter:
     def __init__(self, root: Path, max_file_bytes: int, *, own: Path | None = None) -> None:
         self.root = root
         self.max_file_bytes = max_file_bytes
-        self._own = f"{own.relative_to(root).as_posix()}/" if _inside(own, root) else None
+        self._own = _inside(own, root)
         self.defaults = ignore.Rules(builtin.DEFAULTS, source="left out by default")
         repository = gitconfig.find_repository(root)
         self._fold = gitconfig.ignores_case(repository)
@@ -150,9 +151,9 @@ class Filter:
         reason = ""
         try:
             if rules := self._read(base + GIT_FILE, path + GIT_FILE, self._fold):
-                git = ((rules, len(path)), *git)
+                git = ((rules, len(path), ""), *git)
             if rules := self._read(base + GARDENER_FILE, path + GARDENER_FILE, False):
-                garden = ((rules, len(path)), *garden)
+                garden = ((rules, len(path), ""), *garden)
         except ignore.UnreadableRulesError as error:
             reason = str(error)
         made = Folder(self, path, git, garden, reason)
@@ -173,10 +174,10 @@ class Filter:
     def _root_folder(self, repository: gitconfig.Repository | None) -> Folder:
         reason = ""
         git: _Chain = ()
-        garden: _Chain = ((self.defaults, 0),)
+        garden: _Chain = ((self.defaults, 0, ""),)
         try:
             if rules := self._read(f"{self.root}/{GARDENER_FILE}", GARDENER_FILE, False):
-                garden = ((rules, 0), *garden)
+                garden = ((rules, 0, ""), *garden)
             git = self._git_chain(repository)
         except ignore.UnreadableRulesError as error:
             reason = str(error)
@@ -207,7 +208,7 @@ class Filter:
             # the repository around (a home under version control, say) ignores the project as a
             # whole; the user asked for it, so only the project's own rules count
             chain = [(rules, inner) for rules, inner in chain if not inner]
-        return tuple((_Shifted(rules, inner) if inner else rules, 0) for rules, inner in chain)
+        return tuple((rules, 0, inner) for rules, inner in chain)
 
     def _outside(self, file: Path, source: str) -> ignore.Rules:
         found = ignore.read(file, source=source, ignore_case=self._fold, follow=True)
@@ -229,20 +230,7 @@ class Filter:
         return False
 
 
-class _Shifted(ignore.Rules):
-    """Rules of a folder around the project: paths are put back below that folder."""
-
-    def __init__(self, rules: ignore.Rules, inner: str) -> None:
-        self._inner = inner
-        self._rules_around = rules
-        self.source = rules.source
-
-    def __bool__(self) -> bool:
-        return bool(self._rules_around)
-
-    def verdict(self, path: str, name: str, folder: bool) -> ignore.Verdict | None:
-        return self._rules_around.verdict(self._inner + path, name, folder)
-
-
-def _inside(path: Path | None, root: Path) -> bool:
-    return path is not None and path != root and path.is_relative_to(root)
+def _inside(own: Path | None, root: Path) -> str | None:
+    if own is None or not own.is_relative_to(root):
+        return None
+    return f"{own.relative_to(root).as_posix()}/"

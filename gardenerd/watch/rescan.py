@@ -15,6 +15,7 @@ from pathlib import Path
 from gardenerd.errors import CancelledError
 from gardenerd.store.files import Known, Stat
 from gardenerd.watch.filters import Filter, Folder
+from gardenerd.watch.roots import signed
 
 # A file changed this shortly before its stat may change again within the same tick of the file
 # system's clock (2 s on FAT, 1 s on HFS+, 4 ms on ext4) without looking different afterwards.
@@ -201,7 +202,7 @@ class _Walk:
                 status.st_size,
                 status.st_mtime_ns,
                 status.st_ctime_ns,
-                _signed(status.st_ino),
+                signed(status.st_ino),
                 racy,
             )
         )
@@ -238,8 +239,3 @@ def _is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _signed(number: int) -> int:
-    # SQLite's integers are signed; some file systems use all 64 bits
-    return number - (1 << 64) if number >= 1 << 63 else number
