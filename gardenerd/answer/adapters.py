@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ class AdapterShelf:
         self._loaded.put(ref, name)
 
     @contextmanager
-    def serving(self, ref: AdapterRef | None) -> Iterator[None]:
+    def serving(self, ref: AdapterRef | None) -> Generator[None]:
         """Within this context the base computes with the prepared ``ref``, or bare for None."""
         if ref is not None:
             name = self._loaded.get(ref)

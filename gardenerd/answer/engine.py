@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,7 +111,7 @@ class Engine:
                     return Scores(files=files, adapter=serving.version, warning=serving.warning)
 
     @contextmanager
-    def _serving(self, job: ModelJob) -> Iterator[_Serving]:
+    def _serving(self, job: ModelJob) -> Generator[_Serving]:
         """The base with the job's adapter on, or bare with a warning when that cannot serve."""
         loaded = self._load(job.base)
         wanted = job.adapter

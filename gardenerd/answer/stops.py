@@ -7,8 +7,11 @@ of the block that the cursor is in, a line repeated for ever.
 
 from __future__ import annotations
 
-_OPENERS = ("def ", "async def ", "class ", "if ", "elif ", "else", "for ", "async for ", "while ")
-_OPENERS += ("with ", "async with ", "try", "except", "finally", "match ", "case ", "@")
+import re
+
+_OPENERS = re.compile(
+    r"\s*((async )?(def|for|with)|class|if|elif|else|while|try|except|finally|match|case)\b|\s*@"
+)
 _CLOSERS = {")": "(", "]": "[", "}": "{"}
 # Cycles of up to this many lines count as repetition.
 _LONGEST_CYCLE = 4
@@ -132,7 +135,7 @@ class CodeStop:
             if opened:
                 return _indent(above[-1]) + 1
             return len(line)
-        opens = self._python and line.lstrip().startswith(_OPENERS)
+        opens = self._python and _OPENERS.match(line) is not None
         return _indent(line) + (1 if opens else 0)
 
     def _next_line(self, rest: str, below: str) -> str | None:

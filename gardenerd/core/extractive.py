@@ -16,6 +16,9 @@ from typing import Protocol
 MAX_EXTRACTS = 4
 MAX_LINES = 6
 """Lines of code quoted from one symbol."""
+# Lines quoted where none speaks of the question: how the code begins.
+_GLANCE = 3
+_SAYS_NOTHING = 0.2
 _SUMMARY_CHARACTERS = 320
 _WIDTH = 96
 
@@ -35,6 +38,8 @@ was way we what when where which who why will with work works would you your
 """
 _STOP = frozenset(_COMMON.split())
 _WHERE = re.compile(r"^\s*(where|which (file|module))\b", re.IGNORECASE)
+_QUOTES = re.compile(r'"""|\'\'\'')
+_COMMENT = re.compile(r"\s*(//|/\*|\*|#|--)")
 _TESTS = re.compile(r"(^|/)(tests?|testing|examples?|docs?|bench\w*)(/|$)|(^|/)test_|_test\.")
 
 
@@ -115,7 +120,9 @@ def _render_one(extract: Extract) -> str:
     place = f"{extract.path}:{extract.start_line}-{extract.end_line}"
     rows = [f"{extract.symbol}  {place}" if extract.symbol else place]
     if extract.signature:
-        rows.append(textwrap.indent(extract.signature, "    "))
+        rows += textwrap.wrap(
+            extract.signature, _WIDTH, initial_indent="    ", subsequent_indent="        "
+        )
     if extract.summary:
         rows.append(
             textwrap.fill(extract.summary, _WIDTH, initial_indent="    ", subsequent_indent="    ")
@@ -131,10 +138,10 @@ def _render_one(extract: Extract) -> str:
 
 
 def _stem(word: str) -> str:
-    """Enough to make ``rendering``, ``renders`` and ``rendered`` one term."""
+    """Enough to make ``watering``, ``waters`` and ``water`` one term (``wat``)."""
     for ending in ("ization", "ation", "ings", "ing", "ies", "ers", "ed", "er", "es", "s", "e"):
         if word.endswith(ending) and len(word) - len(ending) >= 3:
-            return word[: -len(ending)]
+            return _stem(word[: -len(ending)])
     return word
 
 
@@ -204,7 +211,7 @@ def _extract(hit: Hit, weights: dict[str, float], limit: int) -> Extract:
         path=hit.path,
         start_line=hit.start_line,
         end_line=hit.end_line,
-        signature=textwrap.dedent(hit.signature).strip(),
+        signature=" ".join(_printable(hit.signature).split()),
         summary=_first_paragraph(hit.docstring),
         lines=_best_lines(hit, weights, limit),
     )
@@ -212,7 +219,7 @@ def _extract(hit: Hit, weights: dict[str, float], limit: int) -> Extract:
 
 def _first_paragraph(docstring: str) -> str:
     paragraph = re.split(r"\n\s*\n", docstring.strip(), maxsplit=1)[0]
-    line = " ".join(paragraph.split())
+    line = " ".join(_printable(paragraph).split())
     if len(line) <= _SUMMARY_CHARACTERS:
         return line
     return line[:_SUMMARY_CHARACTERS].rsplit(" ", 1)[0] + " ..."
@@ -225,9 +232,17 @@ def _best_lines(hit: Hit, weights: dict[str, float], limit: int) -> tuple[Line, 
         return ()
     scores = [_line_score(line.text, weights) for line in code]
     starts = range(max(1, len(code) - limit + 1))
-    # The earliest of equals: what comes first in a function says what it is about.
-    best = max(starts, key=lambda start: (sum(scores[start : start + limit]), -start))
-    window = list(code[best : best + limit])
+
+    def worth(start: int) -> tuple[float, int]:
+        # A quotation that opens with a closing bracket is a torn one. The earliest of equals wins:
+        # what comes first in a function says what it is about.
+        torn = 0.2 if code[start].text.lstrip()[0] in ")]}" else 0.0
+        return sum(scores[start : start + limit]) - torn, -start
+
+    best = max(starts, key=worth)
+    if worth(best)[0] < _SAYS_NOTHING:
+        best, limit = 0, min(limit, _GLANCE)
+    window = code[best : best + limit]
     shared = min(len(line.text) - len(line.text.lstrip()) for line in window)
     return tuple(Line(line.number, line.text[shared:].rstrip()) for line in window)
 
@@ -244,46 +259,67 @@ def _line_score(line: str, weights: dict[str, float]) -> float:
 
 def _code_lines(hit: Hit) -> list[Line]:
     """Lines of the hit without blank ones, its signature and its docstring."""
-    lines = hit.text.splitlines()
+    lines = hit.text.split("\n")
     skipped = _signature_lines(lines, hit.signature) | _docstring_lines(lines, hit.docstring)
     return [
-        Line(hit.start_line + i, line.expandtabs(4))
+        Line(hit.start_line + i, _printable(line.expandtabs(4)))
         for i, line in enumerate(lines)
         if line.strip() and i not in skipped
     ]
 
 
 def _signature_lines(lines: list[str], signature: str) -> set[int]:
-    wanted = "".join(signature.split()).rstrip(":{")
+    """The lines that the signature stands on, with the decorators above it."""
+    wanted = _bare(signature)
     if not wanted:
         return set()
+    first = next(
+        (i for i, line in enumerate(lines[:40]) if _bare(line) and _overlap(_bare(line), wanted)),
+        None,
+    )
+    if first is None:
+        return set()
     read = ""
-    first = None
-    for i, line in enumerate(lines[:40]):
-        bare = "".join(line.split())
-        if first is None and not (bare and wanted.startswith(bare.rstrip(":{")[: len(wanted)])):
-            continue
-        first = i if first is None else first
-        read += bare
-        if len(read) >= len(wanted):
-            return set(range(first, i + 1)) if read.startswith(wanted) else set()
-    return set()
+    for last in range(first, min(len(lines), first + 60)):
+        read += _bare(lines[last])
+        # A long signature may have been cut: it goes on to where its brackets close.
+        if len(read) >= len(wanted) and read.count("(") <= read.count(")"):
+            return set(range(last + 1))
+    return set(range(first + 1))
+
+
+def _overlap(line: str, wanted: str) -> bool:
+    return line.startswith(wanted) or wanted.startswith(line.rstrip(":{"))
+
+
+def _bare(text: str) -> str:
+    return "".join(text.split())
 
 
 def _docstring_lines(lines: list[str], docstring: str) -> set[int]:
-    """The lines that the docstring stands on, by its first and last words."""
-    said = [" ".join(line.split()) for line in docstring.splitlines() if line.strip()]
-    if not said:
+    """The lines that the docstring stands on, quotes included."""
+    opening = next((" ".join(row.split()) for row in docstring.splitlines() if row.strip()), "")
+    if not opening:
         return set()
-    bare = [" ".join(line.split()) for line in lines]
-    first = next((i for i, line in enumerate(bare) if said[0] and said[0] in line), None)
+    first = next((i for i, line in enumerate(lines) if opening in " ".join(line.split())), None)
     if first is None:
         return set()
-    last = next((i for i in range(first, len(bare)) if said[-1] in bare[i]), first)
-    covered = set(range(first, last + 1))
-    quotes = ('"""', "'''")
-    if first > 0 and bare[first - 1].strip("rRuU") in quotes:
-        covered.add(first - 1)
-    if last + 1 < len(bare) and bare[last + 1] in quotes:
-        covered.add(last + 1)
-    return covered
+    if not _QUOTES.search(lines[first]) and first > 0 and _QUOTES.search(lines[first - 1]):
+        first -= 1
+    quotes = _QUOTES.search(lines[first])
+    if quotes is None:  # a comment above or within the code, as in Go or C
+        said = {" ".join(row.split()) for row in docstring.splitlines() if row.strip()}
+        return {
+            i
+            for i, line in enumerate(lines)
+            if any(row in " ".join(line.split()) for row in said) and _COMMENT.match(line)
+        }
+    if quotes[0] in lines[first][quotes.end() :]:
+        return {first}
+    ends = (i for i in range(first + 1, len(lines)) if quotes[0] in lines[i])
+    return set(range(first, next(ends, first) + 1))
+
+
+def _printable(text: str) -> str:
+    """Without control characters: what is quoted must not steer the terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else " " for c in text)

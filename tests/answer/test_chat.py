@@ -89,7 +89,7 @@ def test_a_long_source_is_cut_and_cites_only_what_was_shown() -> None:
 
 
 def test_sources_that_do_not_fit_are_left_out() -> None:
-    content, used = messages("why?", 62)
+    content, used = messages("why?", 20)
     assert used == []
     assert "no sources" in content
 
