@@ -131,7 +131,7 @@ def make_adapter(
         for name, weights in model.named_parameters():
             if "lora_B" in name:  # zero at first, which would change nothing
                 weights.normal_(std=0.5)
-    model.save_pretrained(folder)
+    model.save_pretrained(str(folder))
     card = Card(
         base=base.name,
         fingerprint=fingerprint(vouches_for or base),
