@@ -147,12 +147,13 @@ class _Stream:
     def take(self, reply: Reply) -> None:
         if reply.kind != "chunk" or self._console.as_json:
             return
-        text = self._held + reply.body.get("text", "")
-        cut = text.rfind("\x1b")
-        # A sequence is short; a lone escape further back will never be completed.
-        keep = cut if cut != -1 and len(text) - cut < 64 else len(text)
-        self._held = text[keep:]
-        self._put(text[:keep])
+        text = self._held + str(reply.body.get("text", ""))
+        # A sequence is short; an escape further back will never be completed.
+        begun = text.find("\x1b", max(0, len(text) - 64))
+        if begun == -1:
+            begun = len(text)
+        self._held = text[begun:]
+        self._put(text[:begun])
 
     def finish(self, whole: str) -> None:
         """End the answer; print all of it when nothing was streamed."""

@@ -102,9 +102,8 @@ def launch(home: Home) -> tuple[dict[str, Any], bool]:
     if hello is not None:
         return hello, False
     home.create()
-    output = home.logs / "gardenerd.out"
     began = time.time()
-    with output.open("wb") as file:
+    with _output(home).open("wb") as file:
         child = subprocess.Popen(
             [sys.executable, "-P", "-m", "gardenerd", "run"],
             cwd=home.root,
@@ -114,24 +113,12 @@ def launch(home: Home) -> tuple[dict[str, Any], bool]:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    deadline = time.monotonic() + _START_S
-    while time.monotonic() < deadline:
-        ended = child.poll()
-        hello = _hello(home)
-        if hello is not None:
-            # Another start may have won the lock; its daemon is as good.
-            return hello, hello.get("pid") == child.pid
-        if ended is not None:
-            raise WorkerError(
-                f"gardenerd ended at once with status {ended}: {_last_words(home, output, began)}",
-                hint="`gardenerctl run` shows it in the foreground",
-            )
-        time.sleep(_POLL_S)
-    child.terminate()
-    raise WorkerError(
-        f"gardenerd did not answer within {_START_S:.0f} s: {_last_words(home, output, began)}",
-        hint="`gardenerctl run` shows it in the foreground",
-    )
+    try:
+        return _greet(home, child, began)
+    except BaseException:
+        # Also when interrupted: nothing half started stays behind.
+        child.terminate()
+        raise
 
 
 def halt(home: Home) -> bool:
@@ -157,6 +144,23 @@ def halt(home: Home) -> bool:
         f"gardenerd did not stop within {2 * _STOP_S:.0f} s",
         hint=f"kill -9 {pid}" if pid else "see `gardenerctl logs`",
     )
+
+
+def _greet(home: Home, child: subprocess.Popen[bytes], began: float) -> tuple[dict[str, Any], bool]:
+    """Wait until a daemon answers: ``child``, or the one of another start that won the lock."""
+    deadline = time.monotonic() + _START_S
+    hint = "`gardenerctl run` shows it in the foreground"
+    while time.monotonic() < deadline:
+        ended = child.poll()
+        hello = _hello(home)
+        if hello is not None:
+            return hello, hello.get("pid") == child.pid
+        if ended is not None:
+            words = _last_words(home, began)
+            raise WorkerError(f"gardenerd ended at once with status {ended}: {words}", hint=hint)
+        time.sleep(_POLL_S)
+    words = _last_words(home, began)
+    raise WorkerError(f"gardenerd did not answer within {_START_S:.0f} s: {words}", hint=hint)
 
 
 def _hello(home: Home) -> dict[str, Any] | None:
@@ -206,7 +210,12 @@ def _signal(pid: int | None, number: signal.Signals) -> None:
         return  # it ended between the look and the signal, as wished
 
 
-def _last_words(home: Home, output: Path, began: float) -> str:
+def _output(home: Home) -> Path:
+    """What the daemon prints before its log is set up, of the last start alone."""
+    return home.logs / "gardenerd.out"
+
+
+def _last_words(home: Home, began: float) -> str:
     """The last error of the log since ``began``, else the end of what the process printed."""
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(began))
     try:
@@ -221,7 +230,7 @@ def _last_words(home: Home, output: Path, began: float) -> str:
         if entry.get("level") in ("error", "critical") and str(entry.get("time", "")) >= stamp:
             traceback = str(entry.get("traceback", "")).strip().splitlines()
             return ": ".join([str(entry.get("event", "")), *traceback[-1:]])
-    printed = output.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    printed = _output(home).read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return printed[-1] if printed else "it said nothing"
 
 
