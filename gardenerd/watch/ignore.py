@@ -3,6 +3,9 @@
 The patterns' syntax is translated by pathspec. Its own lookup also lets a pattern decide on what
 lies below a matching folder; git never asks that question, because it does not descend into an
 excluded folder. Here each entry is asked for itself, on the way down, as in git's ``dir.c``.
+
+git matches bytes: its ``?`` is half of an "ä". So patterns and paths are compared as Latin-1 views
+of their bytes, in which every byte is one character.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from pathlib import Path
 
 from pathspec.patterns.gitignore.base import GitIgnorePatternError
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
+
+from gardenerd.watch import brackets
 
 # git reads up to 100 MB; a file of rules that large is a mistake here
 _MAX_BYTES = 1_000_000
@@ -55,12 +60,17 @@ class Verdict:
 
 
 class Rules:
-    """The patterns of one file, or of a list of them."""
+    """The patterns of one file, or of a list of them.
+
+    Args:
+        lines: one pattern each, as :func:`as_bytes` gives it.
+        source: where they are from, for explanations.
+    """
 
     def __init__(self, lines: Iterable[str], *, source: str, ignore_case: bool = False) -> None:
         self.source = source
-        """Where the patterns are from, for explanations."""
-        flags = re.IGNORECASE if ignore_case else re.NOFLAG
+        # ASCII: git folds only these letters
+        flags = re.ASCII | (re.IGNORECASE if ignore_case else re.NOFLAG)
         self._fold = ignore_case
         self._rules: list[_Rule] = []
         self._names: dict[str, list[int]] = {}
@@ -93,6 +103,7 @@ class Rules:
 
         ``path`` is relative to the folder of the ignore file, ``name`` its last part.
         """
+        path, name = as_bytes(path), as_bytes(name)
         key = self._key(name)
         found = list(self._names.get(key, ()))
         if self._endings and key.endswith(self._endings):
@@ -104,7 +115,7 @@ class Rules:
         for number in sorted(found, reverse=True):
             rule = self._rules[number]
             if rule.matches(path, name, folder):
-                return Verdict(rule.exclude, rule.text)
+                return Verdict(rule.exclude, _as_text(rule.text))
         return None
 
     def _key(self, name: str) -> str:
@@ -142,12 +153,21 @@ def read(
         raise UnreadableRulesError(f"{source} cannot be read: {error.strerror}") from error
     if len(data) > _MAX_BYTES:
         raise UnreadableRulesError(f"{source} is larger than {_MAX_BYTES} bytes")
-    text = data.removeprefix(_BOM).decode("utf-8", "surrogateescape")
+    text = data.removeprefix(_BOM).decode("latin-1")
     return Rules(
         (line.removesuffix("\r") for line in text.split("\n")),
         source=source,
         ignore_case=ignore_case,
     )
+
+
+def as_bytes(text: str) -> str:
+    """``text`` with one character for each byte of its UTF-8."""
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+def _as_text(view: str) -> str:
+    return view if view.isascii() else view.encode("latin-1").decode("utf-8", "replace")
 
 
 def _is_regular(descriptor: int) -> bool:
@@ -171,15 +191,18 @@ def _rule(line: str, flags: re.RegexFlag) -> _Rule | None:
     quoted = f"\\{core}" if core[0] in "!#" else core
     if quoted[-1].isspace() and not quoted.endswith("\\ "):
         quoted = f"{quoted[:-1]}[{quoted[-1]}]"
+    taken = brackets.take_out(quoted)
+    if taken is None:
+        return None
+    # a slash anchors, also one within brackets
+    anchor = "/" if "/" in core and "/" not in taken[0] else ""
     try:
-        translated = GitIgnoreSpecPattern(quoted)
+        translated = GitIgnoreSpecPattern(anchor + taken[0]).regex
     except GitIgnorePatternError:
         return None
-    if translated.regex is None:
+    if translated is None or not isinstance(translated.pattern, str):
         return None
-    pattern = translated.regex.pattern
-    if not isinstance(pattern, str):
-        return None
+    pattern = brackets.put_back(translated.pattern, taken[1])
     return _Rule(
         text=text,
         exclude=not negated,
