@@ -14,26 +14,8 @@ from gardenerd.errors import RefusedError
 
 # Never of interest to an index, and often most of the bytes of a checkout.
 _LEFT_OUT = frozenset(
-    [
-        ".git",
-        ".hg",
-        ".svn",
-        ".venv",
-        "venv",
-        "node_modules",
-        "__pycache__",
-        "build",
-        "dist",
-        "target",
-        ".tox",
-        ".nox",
-        ".cache",
-        ".mypy_cache",
-        ".ruff_cache",
-        ".pytest_cache",
-        ".idea",
-        ".vscode",
-    ]
+    (".git", ".hg", ".svn", ".venv", "venv", "node_modules", "__pycache__", "build", "dist")
+    + ("target", ".tox", ".nox", ".cache", ".mypy_cache", ".ruff_cache", ".pytest_cache")
 )
 # The daemon's own default: what is larger is not indexed anyway.
 _MAX_FILE_BYTES = 1_000_000
