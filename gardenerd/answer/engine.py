@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -149,7 +150,9 @@ class Engine:
 
     def unload(self) -> None:
         """Forget the base and its adapters."""
-        self._loaded = None
+        if self._loaded is not None:
+            self._loaded = None
+            gc.collect()  # a model and its adapters refer to each other
         self._name = ""
 
 

@@ -21,7 +21,7 @@ _SUMMARY_CHARACTERS = 320
 _WIDTH = 96
 
 CLOSING = (
-    "Quoted from the code: the embedded model cannot chat. For written answers, set model.base in "
+    "Quoted from the code: the model in use cannot chat. For written answers, set model.base in "
     "config.toml to the folder of a chat model."
 )
 NOTHING = "Nothing in the index matches this question."
