@@ -1,0 +1,459 @@
+"""The learning loop at work: carries out what the machine decides and tells it what happened."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from gardenerd.core import effects, events
+from gardenerd.core.machine import Loop, step
+from gardenerd.core.pace import Facts, may_train
+from gardenerd.errors import CancelledError, GardenerError, RefusedError, WorkerError
+from gardenerd.host import Host, Load, free_memory_mb
+from gardenerd.paths import Home
+from gardenerd.service import promoting
+from gardenerd.service.preparing import TooLittle, prepare, read_job
+from gardenerd.settings import Settings
+from gardenerd.store.projects import Project
+from gardenerd.store.stores import Stores
+from gardenerd.workers.child import Child
+from gardenerd.workers.jobs import RunReport, TrainProgress
+
+log = logging.getLogger(__name__)
+
+Publish = Callable[[str, str, dict[str, Any]], None]
+
+# A frozen run keeps its memory this long; then it is saved and leaves.
+_FROZEN_SECONDS = 120.0
+# Looking at the host costs a process; while a run yields to its user it is worth it.
+_WATCH_SECONDS = 0.5
+_ATTEMPTS = 2
+_PAUSED_UNTIL = "paused_until"
+
+
+class Learning:
+    """One run at a time on this machine, whatever the number of projects."""
+
+    def __init__(
+        self,
+        *,
+        home: Home,
+        settings: Settings,
+        stores: Stores,
+        index: Child,
+        trainer: Child,
+        host: Host,
+        publish: Publish,
+    ) -> None:
+        self.loop = Loop()
+        self.progress: TrainProgress | None = None
+        self.last_error = ""
+        self._home = home
+        self._settings = settings
+        self._stores = stores
+        self._index = index
+        self._trainer = trainer
+        self._host = host
+        self._load = Load()
+        self._publish = publish
+        self._work: asyncio.Task[None] | None = None
+        self._attempts = 0
+        self._suspending = False
+        self._frozen_at: float | None = None
+        self._last_touch = 0.0
+        self._waiters: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._followers: dict[str, list[Callable[[dict[str, Any]], None]]] = {}
+
+    # --- what the operations ask --------------------------------------------------------------
+
+    def request(self, project: Project) -> str:
+        """Start a run of ``project`` now and give its name.
+
+        Raises:
+            RefusedError: a run is under way, or training is paused.
+        """
+        if self.loop.busy:
+            raise RefusedError(
+                f"run {self.loop.run} is {self.loop.phase}",
+                hint="follow it with `gardenerctl watch`, or stop it with `gardenerctl cancel`",
+            )
+        if "person" in self.loop.held:
+            raise RefusedError("training is paused", hint="run `gardenerctl resume` first")
+        run = _name_run()
+        self._tell(events.Requested(project=project.id), new_run=run)
+        return run
+
+    async def result(
+        self, run: str, on_progress: Callable[[dict[str, Any]], None] | None = None
+    ) -> dict[str, Any]:
+        """Wait for the end of ``run`` and give its outcome."""
+        if run not in self._waiters:
+            raise RefusedError(f"run {run} is not under way", hint="see `gardenerctl history`")
+        followers = self._followers.setdefault(run, [])
+        if on_progress is not None:
+            followers.append(on_progress)
+        try:
+            return await asyncio.shield(self._waiters[run])
+        finally:
+            if on_progress is not None:
+                followers.remove(on_progress)
+
+    def pause(self, seconds: float | None) -> None:
+        """Hold training until resumed, or for ``seconds``; survives a restart."""
+        until = None if seconds is None else time.time() + seconds
+        self._stores.meta.set(_PAUSED_UNTIL, "forever" if until is None else repr(until))
+        self._tell(events.Held(by="person", reason="paused by you"))
+        self._publish("loop", "held", {"seconds": seconds})
+
+    def resume(self) -> None:
+        self._stores.meta.set(_PAUSED_UNTIL, None)
+        self._tell(events.Released(by="person"))
+
+    def cancel(self) -> str:
+        """End the run under way; gives its name.
+
+        Raises:
+            RefusedError: nothing is under way.
+        """
+        if not self.loop.busy:
+            raise RefusedError("no run is under way", hint="see `gardenerctl history`")
+        run = self.loop.run
+        self._tell(events.CancelRequested())
+        return run
+
+    def touch(self) -> None:
+        """The user did something: a run that nobody asked for yields at once."""
+        self._last_touch = time.monotonic()
+        if self.loop.busy and not self.loop.attended and "host" not in self.loop.held:
+            self._tell(events.Held(by="host", reason="you are back"))
+
+    @property
+    def paused_until(self) -> float | None:
+        """Seconds since the epoch, ``inf`` until resumed, None when not paused."""
+        value = self._stores.meta.get(_PAUSED_UNTIL)
+        if value is None:
+            return None
+        return float("inf") if value == "forever" else float(value)
+
+    def new_examples(self, project: str) -> int:
+        """What a run of ``project`` would learn from that no run has learned from."""
+        waiting = self._stores.files.counts(project).new_chunks
+        waiting += self._stores.feedback.count_unharvested(project)
+        last = self._stores.runs.last_ended(project)
+        if last is not None and last.outcome in ("failed", "skipped"):
+            waiting += self._stores.examples.count_new(project)
+        return waiting
+
+    def rollback(self, project: Project, version: str | None) -> dict[str, Any]:
+        """Serve ``version`` (``base`` for none; None: what served before), at once.
+
+        Raises:
+            NotFoundError: no such version.
+            RefusedError: it is damaged, of another base, or nothing served before.
+        """
+        serving = self._stores.adapters.serving(project.id)
+        if version is None:
+            if serving is None:
+                raise RefusedError(
+                    f"the base serves {project.name}; there is nothing to roll back",
+                    hint="see `gardenerctl adapters`",
+                )
+            target = self._stores.adapters.previous(project.id)
+        else:
+            target = None if version == "base" else version
+        before = self._stores.adapters.serve(project.id, target, time.time())
+        log.info("rolled back", extra={"project": project.id, "from": before, "to": target})
+        self._publish("adapter", "rolled_back", {"project": project.name, "version": target})
+        now = target or "base"
+        return {
+            "message": f"{project.name} is served by {now} (before: {before or 'base'})",
+            "version": now,
+            "previous": before or "base",
+        }
+
+    async def forget(self, project: str) -> None:
+        """Remove the files of a project that is no longer tended."""
+        await asyncio.to_thread(shutil.rmtree, self._home.adapters / project, ignore_errors=True)
+
+    # --- life ---------------------------------------------------------------------------------
+
+    def recover(self) -> None:
+        """At start: take up the run that the last life of the daemon left unfinished."""
+        if self.paused_until is not None:
+            self._tell(events.Held(by="person", reason="paused by you"))
+        for run in self._stores.runs.unfinished():
+            resumable = (
+                run.state == "training" and (self._home.run_folder(run.id) / "job.json").is_file()
+            )
+            if resumable and not self.loop.busy:
+                attended = bool(run.settings.get("attended"))
+                self._await(run.id)
+                self._tell(events.Recovered(run=run.id, project=run.project, attended=attended))
+            else:
+                reason = "the daemon ended while it was being prepared"
+                self._stores.runs.end(run.id, outcome="failed", reason=reason, now=time.time())
+        promoting.sweep_adapters(self._home, self._stores)
+
+    async def tick(self) -> None:
+        """Once in a while: may a run start? Should one go on, or give its memory back?"""
+        self._lift_pause()
+        if self.loop.busy:
+            self._give_back_memory()
+            return
+        waiting = {p.id: self.new_examples(p.id) for p in self._stores.projects.all()}
+        project = max(waiting, key=lambda id: waiting[id], default="")
+        verdict = may_train(await self._facts(waiting.get(project, 0)), self._settings.loop)
+        if self.loop.busy:  # a person was faster
+            return
+        self._tell(
+            events.Considered(
+                allowed=verdict.allowed and bool(project),
+                reason=verdict.reason,
+                project=project,
+                new_examples=waiting.get(project, 0),
+            ),
+            new_run=_name_run(),
+        )
+
+    async def watch_user(self) -> None:
+        """While a run is under way that nobody asked for: yield within a second of a return."""
+        while True:
+            await asyncio.sleep(_WATCH_SECONDS)
+            if not self.loop.busy or self.loop.attended:
+                if "host" in self.loop.held:
+                    self._tell(events.Released(by="host"))
+                await asyncio.sleep(_WATCH_SECONDS)
+                continue
+            verdict = may_train(await self._facts(None), self._settings.loop)
+            if verdict.allowed:
+                self._tell(events.Released(by="host"))
+            else:
+                self._tell(events.Held(by="host", reason=verdict.reason))
+
+    async def close(self) -> None:
+        """Stop working; a run under way saves a checkpoint if it can within the time given."""
+        if self._work is not None and not self._work.done():
+            self._suspending = True
+            if self._trainer.state != "absent":
+                self._trainer.terminate()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(asyncio.shield(self._work), 2.5)
+            self._work.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._work
+        for waiter in self._waiters.values():
+            if not waiter.done():
+                waiter.set_exception(CancelledError("the daemon is stopping"))
+                waiter.exception()  # a waiter that nobody awaits is no defect
+
+    async def _facts(self, new_examples: int | None) -> Facts:
+        """What the pace is decided on. None: the question is whether a run may go on."""
+        idle, power, hot = await asyncio.gather(
+            self._host.idle_seconds(), self._host.power(), self._host.hot()
+        )
+        if self._last_touch:
+            since_touch = time.monotonic() - self._last_touch
+            idle = since_touch if idle is None else min(idle, since_touch)
+        local = time.localtime()
+        own = {os.getpid()} | {c.pid for c in (self._index, self._trainer) if c.pid}
+        return Facts(
+            minute=local.tm_hour * 60 + local.tm_min,
+            now=time.time(),
+            idle_seconds=idle,
+            on_battery=power.on_battery,
+            hot=hot,
+            free_memory_mb=free_memory_mb(),
+            busy=self._load.others(own),
+            new_examples=new_examples or 0,
+            paused_until=self.paused_until,
+            running=new_examples is None,
+        )
+
+    def _lift_pause(self) -> None:
+        until = self.paused_until
+        if until is not None and until <= time.time():
+            self.resume()
+
+    def _give_back_memory(self) -> None:
+        if self.loop.phase != "paused" or self._frozen_at is None:
+            return
+        if time.monotonic() - self._frozen_at >= _FROZEN_SECONDS:
+            self._tell(events.HeldLong())
+
+    # --- events in, effects out ---------------------------------------------------------------
+
+    def _tell(self, event: events.Event, *, new_run: str = "") -> None:
+        before = self.loop
+        self.loop, wanted = step(before, event, new_run=new_run)
+        for effect in wanted:
+            self._do(effect)
+
+    def _do(self, effect: effects.Effect) -> None:
+        match effect:
+            case effects.Prepare(run=run, project=project, attended=attended):
+                self._await(run)
+                self._start_work(self._prepare(run, project, attended))
+            case effects.Launch(run=run):
+                self._start_work(self._train(run))
+            case effects.Freeze():
+                self._trainer.freeze()
+                self._frozen_at = time.monotonic()
+            case effects.Thaw():
+                self._trainer.thaw()
+                self._frozen_at = None
+            case effects.Suspend():
+                self._suspending = True
+                self._frozen_at = None
+                self._trainer.terminate()
+            case effects.Abort(run=run):
+                self._abort(run)
+            case effects.Announce():
+                self._announce()
+            case _:
+                raise AssertionError(effect)
+
+    def _start_work(self, work: Any) -> None:
+        self._work = asyncio.create_task(self._guarded(work), name="learning")
+
+    async def _guarded(self, work: Any) -> None:
+        """Whatever goes wrong in a run ends the run, with its reason, and nothing else."""
+        run = self.loop.run
+        try:
+            await work
+        except asyncio.CancelledError:
+            raise
+        except GardenerError as error:
+            self._fail(run, error.message, error.hint)
+        except Exception as error:
+            log.exception("a run failed", extra={"run": run})
+            self._fail(run, f"{type(error).__name__}: {error}", "see `gardenerctl logs`")
+
+    async def _prepare(self, run: str, project_id: str, attended: bool) -> None:
+        project = self._stores.projects.get(project_id)
+        self._stores.runs.begin(run, project.id, time.time(), {"attended": attended})
+        self._show(TrainProgress(phase="preparing", percent=0.0))
+        try:
+            job = await prepare(
+                run,
+                project,
+                home=self._home,
+                settings=self._settings,
+                stores=self._stores,
+                index=self._index,
+            )
+        except TooLittle as little:
+            self._end(run, "skipped", str(little))
+            return
+        self._stores.runs.frozen(run)
+        self._attempts = 0
+        log.info("inputs frozen", extra={"run": run, "folder": job.folder})
+        self._tell(events.Prepared(run=run))
+
+    async def _train(self, run: str) -> None:
+        job = read_job(self._home.run_folder(run))
+        self._attempts += 1
+        self._suspending = False
+        self._frozen_at = None
+        try:
+            report = await self._trainer.call(job, RunReport, on_update=self._on_update)
+        except WorkerError as error:
+            if self._suspending:
+                self._tell(events.Suspended(run=run))
+            elif self._attempts < _ATTEMPTS:
+                log.warning("training is tried again", extra={"run": run, "cause": error.message})
+                self._start_work(self._train(run))
+            else:
+                raise
+            return
+        await self._trainer.stop()
+        verdict = await promoting.judge(run, report, home=self._home, stores=self._stores)
+        if verdict.version is not None:
+            project = job.project
+            self._publish("adapter", "promoted", {"project": project, "version": verdict.version})
+        self._finish(run, verdict.outcome, verdict.reason, verdict.version, verdict.scores)
+
+    def _on_update(self, body: msgspec.Raw) -> None:
+        progress = msgspec.json.decode(body, type=TrainProgress)
+        self._show(progress)
+        if progress.phase != "preparing" and progress.phase != self.loop.phase:
+            self._tell(events.Advanced(run=self.loop.run, phase=progress.phase))
+
+    def _show(self, progress: TrainProgress) -> None:
+        self.progress = progress
+        body = {"run": self.loop.run, "state": self.loop.phase, **msgspec.to_builtins(progress)}
+        self._publish("train", "progress", body)
+        for follower in self._followers.get(self.loop.run, []):
+            follower(body)
+
+    def _abort(self, run: str) -> None:
+        work = self._work
+
+        async def end() -> None:
+            if work is not None:
+                work.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await work
+            await self._trainer.stop()
+            self._end(run, "failed", "cancelled by you")
+
+        self._work = asyncio.create_task(end(), name="cancel")
+
+    def _fail(self, run: str, message: str, hint: str) -> None:
+        self.last_error = message
+        log.error("run failed", extra={"run": run, "cause": message, "hint": hint})
+        self._end(run, "failed", message)
+
+    def _end(self, run: str, outcome: str, reason: str) -> None:
+        """Close the ledger of a run that was not judged."""
+        self._stores.runs.end(run, outcome=outcome, reason=reason, now=time.time())
+        self._finish(run, outcome, reason, None, {})
+
+    def _finish(
+        self,
+        run: str,
+        outcome: str,
+        reason: str,
+        version: str | None,
+        scores: dict[str, dict[str, float]],
+    ) -> None:
+        promoting.tidy(run, self._home)
+        self.progress = None
+        self._frozen_at = None
+        result = {
+            "run": run,
+            "outcome": outcome,
+            "reason": reason,
+            "version": version,
+            "scores": scores,
+        }
+        log.info("run ended", extra={"run": run, "outcome": outcome, "reason": reason})
+        self._tell(events.Ended(run=run, outcome=outcome, reason=reason))
+        self._publish("train", "ended", result)
+        self._followers.pop(run, None)
+        waiter = self._waiters.pop(run, None)
+        if waiter is not None and not waiter.done():
+            waiter.set_result(result)
+
+    def _await(self, run: str) -> None:
+        self._waiters[run] = asyncio.get_running_loop().create_future()
+
+    def _announce(self) -> None:
+        self._publish(
+            "loop",
+            self.loop.phase,
+            {"run": self.loop.run, "project": self.loop.project, "reason": self.loop.reason},
+        )
+
+
+def _name_run() -> str:
+    """Sorts by time, and no two are alike."""
+    return time.strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(2)

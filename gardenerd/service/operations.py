@@ -1,0 +1,254 @@
+"""What each operation of the wire does: one method an operation, looked up by its type."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from gardenerd import __version__
+from gardenerd.errors import RefusedError, TimedOutError
+from gardenerd.service.answering import Answering
+from gardenerd.service.indexing import ASKED, Indexing
+from gardenerd.service.learning import Learning
+from gardenerd.store.projects import Project
+from gardenerd.store.stores import Stores
+from gardenerd.wire import messages
+from gardenerd.wire.messages import PROTOCOL, Operation
+from gardenerd.wire.server import Exchange
+from gardenerd.workers.child import Child
+
+Handler = Callable[[Any, Exchange], Awaitable[Any]]
+
+
+class Operations:
+    """Dispatches decoded operations; raises GardenerErrors that travel to the client."""
+
+    def __init__(
+        self,
+        *,
+        stores: Stores,
+        indexing: Indexing,
+        answering: Answering,
+        learning: Learning,
+        workers: list[Child],
+        status: Callable[[], Awaitable[dict[str, Any]]],
+        shutdown: Callable[[], None],
+    ) -> None:
+        self._stores = stores
+        self._indexing = indexing
+        self._answering = answering
+        self._learning = learning
+        self._workers = workers
+        self._status = status
+        self._shutdown = shutdown
+        self._handlers: dict[type[Operation], Handler] = {
+            messages.Hello: self._hello,
+            messages.Status: self._tell_status,
+            messages.Shutdown: self._stop,
+            messages.Add: self._add,
+            messages.Remove: self._remove,
+            messages.Projects: self._list_projects,
+            messages.Rescan: self._rescan,
+            messages.Wait: self._wait,
+            messages.Search: self._search,
+            messages.Ask: self._ask,
+            messages.Complete: self._complete,
+            messages.Score: self._score,
+            messages.Feedback: self._feedback,
+            messages.Train: self._train,
+            messages.Pause: self._pause,
+            messages.Resume: self._resume,
+            messages.Cancel: self._cancel,
+            messages.Rollback: self._rollback,
+            messages.Adapters: self._adapters,
+            messages.History: self._history,
+            messages.Ps: self._ps,
+            messages.Unload: self._unload,
+        }
+
+    async def dispatch(self, operation: Operation, exchange: Exchange) -> Any:
+        """Do ``operation`` and give the body of its result."""
+        return await self._handlers[type(operation)](operation, exchange)
+
+    # --- the daemon ---------------------------------------------------------------------------
+
+    async def _hello(self, _: messages.Hello, __: Exchange) -> dict[str, Any]:
+        return {
+            "protocol": PROTOCOL,
+            "version": __version__,
+            "operations": sorted(messages.OPERATIONS),
+        }
+
+    async def _tell_status(self, _: messages.Status, __: Exchange) -> dict[str, Any]:
+        return await self._status()
+
+    async def _stop(self, _: messages.Shutdown, __: Exchange) -> dict[str, Any]:
+        self._shutdown()
+        return {"message": "stopping"}
+
+    async def _ps(self, _: messages.Ps, __: Exchange) -> dict[str, Any]:
+        status = await self._status()
+        return {"workers": status["workers"]}
+
+    async def _unload(self, _: messages.Unload, __: Exchange) -> dict[str, Any]:
+        stopped = [
+            child.kind for child in self._workers if child.kind != "train" and child.state == "idle"
+        ]
+        for child in self._workers:
+            if child.kind in stopped:
+                await child.stop()
+        message = f"unloaded: {', '.join(stopped)}" if stopped else "nothing was loaded and idle"
+        return {"message": message, "unloaded": stopped}
+
+    # --- projects -----------------------------------------------------------------------------
+
+    async def _add(self, wanted: messages.Add, _: Exchange) -> dict[str, Any]:
+        project = await self._indexing.add(wanted.path, wanted.name)
+        return {"id": project.id, "name": project.name, "path": project.path}
+
+    async def _remove(self, wanted: messages.Remove, _: Exchange) -> dict[str, Any]:
+        project = self._stores.projects.get(wanted.project)
+        if self._learning.loop.busy and self._learning.loop.project == project.id:
+            raise RefusedError(
+                f"{project.name} is being learned from",
+                hint="wait for the run, or stop it with `gardenerctl cancel`",
+            )
+        await self._indexing.remove(project.id)
+        await self._learning.forget(project.id)
+        return {"message": f"{project.name} is no longer tended; its folder was not touched"}
+
+    async def _list_projects(self, _: messages.Projects, __: Exchange) -> list[dict[str, Any]]:
+        return (await self._status())["projects"]
+
+    async def _rescan(self, wanted: messages.Rescan, _: Exchange) -> dict[str, Any]:
+        projects = self._named(wanted.project)
+        for project in projects:
+            self._indexing.rescan(project.id, ASKED)
+        return {"message": f"scanning {', '.join(project.name for project in projects)}"}
+
+    async def _wait(self, wanted: messages.Wait, exchange: Exchange) -> dict[str, Any]:
+        projects = self._named(wanted.project)
+        settling = self._indexing.wait_settled([p.id for p in projects], exchange.progress)
+        await _within(wanted.timeout_s, settling)
+        return {"settled": True, "projects": [project.name for project in projects]}
+
+    # --- asking -------------------------------------------------------------------------------
+
+    async def _search(self, wanted: messages.Search, _: Exchange) -> dict[str, Any]:
+        self._learning.touch()
+        return await self._answering.search(wanted)
+
+    async def _ask(self, wanted: messages.Ask, exchange: Exchange) -> dict[str, Any]:
+        self._learning.touch()
+        return await self._answering.ask(wanted, lambda text: exchange.chunk({"text": text}))
+
+    async def _complete(self, wanted: messages.Complete, exchange: Exchange) -> dict[str, Any]:
+        self._learning.touch()
+        return await self._answering.complete(wanted, lambda text: exchange.chunk({"text": text}))
+
+    async def _score(self, wanted: messages.Score, _: Exchange) -> dict[str, Any]:
+        self._learning.touch()
+        return await self._answering.score(wanted)
+
+    async def _feedback(self, wanted: messages.Feedback, _: Exchange) -> dict[str, Any]:
+        new = self._stores.feedback.record(
+            wanted.answer, wanted.verdict, wanted.correction, wanted.key, time.time()
+        )
+        message = "thank you, stored" if new else "this feedback is stored already"
+        return {"message": message, "new": new}
+
+    # --- learning -----------------------------------------------------------------------------
+
+    async def _train(self, wanted: messages.Train, exchange: Exchange) -> dict[str, Any]:
+        project = self._one(wanted.project)
+        run = self._learning.request(project)
+        if not wanted.wait:
+            return {"run": run, "state": self._learning.loop.phase}
+        return await self._learning.result(run, exchange.progress)
+
+    async def _pause(self, wanted: messages.Pause, _: Exchange) -> dict[str, Any]:
+        if wanted.seconds is not None and wanted.seconds <= 0:
+            raise RefusedError("a pause needs a length", hint="gardenerctl pause 30m")
+        self._learning.pause(wanted.seconds)
+        return {"message": "training is paused", "until": self._learning.paused_until}
+
+    async def _resume(self, _: messages.Resume, __: Exchange) -> dict[str, Any]:
+        self._learning.resume()
+        return {"message": "training may go on"}
+
+    async def _cancel(self, _: messages.Cancel, __: Exchange) -> dict[str, Any]:
+        run = self._learning.cancel()
+        return {"message": f"run {run} was cancelled", "run": run}
+
+    async def _rollback(self, wanted: messages.Rollback, _: Exchange) -> dict[str, Any]:
+        project = self._one(wanted.project)
+        return self._learning.rollback(project, wanted.version)
+
+    async def _adapters(self, wanted: messages.Adapters, _: Exchange) -> dict[str, Any]:
+        named = self._stores.projects.get(wanted.project).id if wanted.project else None
+        names = {project.id: project.name for project in self._stores.projects.all()}
+        return {
+            "adapters": [
+                {
+                    "version": adapter.version,
+                    "project": names[adapter.project],
+                    "state": adapter.state,
+                    "parent": adapter.parent,
+                    "created": adapter.created,
+                    "scores": adapter.scores,
+                    "serving": adapter.state == "serving",
+                    "run": adapter.run,
+                }
+                for adapter in self._stores.adapters.all(named)
+            ]
+        }
+
+    async def _history(self, wanted: messages.History, _: Exchange) -> dict[str, Any]:
+        named = self._stores.projects.get(wanted.project).id if wanted.project else None
+        names = {project.id: project.name for project in self._stores.projects.all()}
+        return {
+            "runs": [
+                {
+                    "run": run.id,
+                    "project": names[run.project],
+                    "state": run.state,
+                    "outcome": run.outcome,
+                    "reason": run.reason,
+                    "started": run.started,
+                    "finished": run.finished,
+                    "version": run.version,
+                    "scores": run.scores,
+                    "report": {k: v for k, v in run.report.items() if k != "scores"},
+                }
+                for run in self._stores.runs.history(named, wanted.limit)
+            ]
+        }
+
+    # --- parts --------------------------------------------------------------------------------
+
+    def _named(self, name: str | None) -> list[Project]:
+        return [self._stores.projects.get(name)] if name else self._stores.projects.all()
+
+    def _one(self, name: str | None) -> Project:
+        """The project meant, where one can be left out when there is only one."""
+        if name:
+            return self._stores.projects.get(name)
+        projects = self._stores.projects.all()
+        if len(projects) == 1:
+            return projects[0]
+        if not projects:
+            raise RefusedError("no project is tended yet", hint="add one: gardenerctl add PATH")
+        names = ", ".join(project.name for project in projects)
+        raise RefusedError("which project?", hint=f"name one with --project: {names}")
+
+
+async def _within(seconds: float | None, work: Awaitable[None]) -> None:
+    try:
+        await asyncio.wait_for(work, seconds)
+    except TimeoutError:
+        raise TimedOutError(
+            f"not settled after {seconds:g} s",
+            hint="see `gardenerctl status`, or wait longer with --timeout",
+        ) from None

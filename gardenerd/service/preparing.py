@@ -1,0 +1,247 @@
+"""Before a run: gather what is new into the replay buffer, compose the set, freeze it all.
+
+After :func:`prepare` the run folder holds everything that training reads, so that a run can be
+stopped, resumed or looked into without asking anyone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from gardenerd import durable
+from gardenerd.core.holdout import held_out
+from gardenerd.core.quality import rejection
+from gardenerd.core.replay import Item, compose, evict
+from gardenerd.core.reward import reward
+from gardenerd.core.slices import slices
+from gardenerd.models.info import find_base, inspect, resolve, train_defaults
+from gardenerd.paths import Home
+from gardenerd.settings import Settings
+from gardenerd.store.examples import Stored, example_id
+from gardenerd.store.projects import Project
+from gardenerd.store.stores import Stores
+from gardenerd.workers.child import Child
+from gardenerd.workers.jobs import (
+    AdapterRef,
+    ChunkText,
+    Done,
+    Example,
+    Harvest,
+    Harvested,
+    Hyperparameters,
+    ReadTexts,
+    TrainAdapter,
+)
+
+MIN_EXAMPLES = 20
+"""Fewer teach nothing that a gate could see; the run is skipped."""
+
+# Validation scores every held-out text under three models: this many files of each slice will do.
+_HELD_OUT_FILES = 40
+_JOB = "job.json"
+
+
+class TooLittle(Exception):
+    """There is not enough to learn from; says how much there is."""
+
+
+async def prepare(
+    run: str, project: Project, *, home: Home, settings: Settings, stores: Stores, index: Child
+) -> TrainAdapter:
+    """Freeze the inputs of ``run`` in its folder and return the job that trains on them.
+
+    Raises:
+        TooLittle: the buffer holds fewer than ``MIN_EXAMPLES``.
+        WorkerError: the index worker died; nothing was lost, it can be tried again.
+        StorageError: the run folder cannot be written.
+    """
+    indexed = dict(stores.files.indexed(project.id))
+    kept_out = held_out(list(indexed))
+    await _harvest(project, kept_out, settings, stores, index)
+    _learn_from_feedback(project, stores)
+    _bound_buffer(project, settings, stores)
+    job = await asyncio.to_thread(_job, run, project, home, settings, stores)
+    chosen = _compose(project, settings, stores, job.hyperparameters.seed)
+    if len(chosen) < MIN_EXAMPLES:
+        raise TooLittle(
+            f"{len(chosen)} examples are worth learning from; at least {MIN_EXAMPLES} are needed"
+        )
+    folder = Path(job.folder)
+    await asyncio.to_thread(_write_set, folder, chosen)
+    last = stores.runs.last_ended(project.id)
+    await index.call(
+        ReadTexts(
+            root=project.path,
+            paths=dict(
+                slices(
+                    {path: indexed[path] for path in kept_out},
+                    last.started if last else None,
+                    _HELD_OUT_FILES,
+                )
+            ),
+            target=str(folder / "heldout.jsonl"),
+            max_file_bytes=settings.watch.max_file_bytes,
+        ),
+        Done,
+    )
+    await asyncio.to_thread(durable.write_file, folder / _JOB, msgspec.json.encode(job))
+    return job
+
+
+def read_job(folder: Path) -> TrainAdapter:
+    """The job that :func:`prepare` froze in ``folder``."""
+    return msgspec.json.decode((folder / _JOB).read_bytes(), type=TrainAdapter)
+
+
+def read_set(folder: Path) -> list[Example]:
+    """The training set that :func:`prepare` froze in ``folder``."""
+    lines = (folder / "train.jsonl").read_bytes().splitlines()
+    return [msgspec.json.decode(line, type=Example) for line in lines]
+
+
+async def _harvest(
+    project: Project, kept_out: set[str], settings: Settings, stores: Stores, index: Child
+) -> None:
+    """Put the chunks of every file that changed since the last run into the buffer."""
+    fresh = stores.files.unharvested(project.id)
+    # A held-out file is never learned from; what an earlier split took from it goes too.
+    for path in kept_out:
+        stores.examples.retire_path(project.id, path)
+    stores.files.harvested(project.id, [path for path in fresh if path in kept_out])
+    paths = [path for path in fresh if path not in kept_out]
+    if not paths:
+        return
+    chunks: list[ChunkText] = []
+
+    def collect(body: msgspec.Raw) -> None:
+        chunks.extend(msgspec.json.decode(body, type=Harvested).chunks)
+
+    job = Harvest(root=project.path, paths=paths, max_file_bytes=settings.watch.max_file_bytes)
+    await index.call(job, Harvested, on_update=collect)
+    await asyncio.to_thread(_store_harvest, project, paths, chunks, stores)
+
+
+def _store_harvest(
+    project: Project, paths: list[str], chunks: list[ChunkText], stores: Stores
+) -> None:
+    now = time.time()
+    by_path: dict[str, list[Stored]] = {path: [] for path in paths}
+    for chunk in chunks:
+        if rejection(chunk.text) is None:
+            by_path[chunk.path].append(_from_chunk(project, chunk, now))
+    with stores.database.transaction():
+        for path, examples in by_path.items():
+            stores.examples.add(examples)
+            stores.examples.retire_path(project.id, path, [example.id for example in examples])
+        stores.files.harvested(project.id, paths)
+
+
+def _from_chunk(project: Project, chunk: ChunkText, now: float) -> Stored:
+    return Stored(
+        id=example_id(project.id, chunk.path, chunk.text),
+        project=project.id,
+        path=chunk.path,
+        symbol=chunk.symbol,
+        kind=chunk.kind,
+        language=chunk.language,
+        text=chunk.text,
+        weight=1.0,
+        source="code",
+        created=now,
+        used=0,
+    )
+
+
+def _learn_from_feedback(project: Project, stores: Stores) -> None:
+    """Accepted and corrected answers become examples; rejected ones never do."""
+    judgements = stores.feedback.unharvested(project.id)
+    now = time.time()
+    examples: list[Stored] = []
+    for judged in judgements:
+        target = judged.correction or (judged.text if judged.verdict == "good" else "")
+        if not target:
+            continue
+        # A correction is right by definition; a bare verdict weighs what it is worth.
+        weight = 1.0 if judged.correction else reward("good", judged.text)
+        text = f"{judged.question}\n{target}" if judged.op == "ask" else target
+        if rejection(text) is None:
+            examples.append(
+                Stored(
+                    id=example_id(project.id, f"feedback/{judged.id}", text),
+                    project=project.id,
+                    path=f"feedback/{judged.id}",
+                    symbol="",
+                    kind="answer",
+                    language="",
+                    text=text,
+                    weight=weight,
+                    source="feedback",
+                    created=now,
+                    used=0,
+                )
+            )
+    with stores.database.transaction():
+        stores.examples.add(examples)
+        stores.feedback.mark_harvested([judged.id for judged in judgements])
+
+
+def _bound_buffer(project: Project, settings: Settings, stores: Stores) -> None:
+    stores.examples.purge_retired(project.id)
+    everything = [*stores.examples.new(project.id), *stores.examples.old(project.id)]
+    stores.examples.delete(evict(_items(everything), settings.loop.buffer_size, seed=0))
+
+
+def _compose(project: Project, settings: Settings, stores: Stores, seed: int) -> list[Example]:
+    new, old = stores.examples.new(project.id), stores.examples.old(project.id)
+    stored = {example.id: example for example in [*new, *old]}
+    ids = compose(
+        _items(new), _items(old), settings.loop.training_set, settings.loop.replay_share, seed
+    )
+    return [
+        Example(
+            id=id,
+            path=stored[id].path,
+            kind=stored[id].kind,
+            language=stored[id].language,
+            text=stored[id].text,
+            weight=stored[id].weight,
+        )
+        for id in ids
+    ]
+
+
+def _job(
+    run: str, project: Project, home: Home, settings: Settings, stores: Stores
+) -> TrainAdapter:
+    base = find_base(settings.model.base, home)
+    fingerprint = inspect(base, cache=home.models / "fingerprints.json").fingerprint
+    serving = stores.adapters.serving(project.id)
+    incumbent = None
+    # An adapter of another base serves nothing now: the comparison is with the bare base.
+    if serving and stores.adapters.get(project.id, serving).fingerprint == fingerprint:
+        incumbent = AdapterRef(version=serving, folder=str(home.adapter(project.id, serving)))
+    hyperparameters: Hyperparameters = resolve(settings.train, train_defaults(base))
+    return TrainAdapter(
+        run=run,
+        project=project.id,
+        folder=str(home.run_folder(run)),
+        base=str(base),
+        incumbent=incumbent,
+        parent=incumbent,
+        hyperparameters=hyperparameters,
+    )
+
+
+def _items(examples: Iterable[Stored]) -> list[Item]:
+    return [Item(id=e.id, path=e.path, kind=e.kind) for e in examples]
+
+
+def _write_set(folder: Path, examples: list[Example]) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lines = b"".join(msgspec.json.encode(example) + b"\n" for example in examples)
+    durable.write_file(folder / "train.jsonl", lines)

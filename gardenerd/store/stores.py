@@ -1,0 +1,31 @@
+"""All of the durable truth in one hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gardenerd.store.adapters import Adapters
+from gardenerd.store.database import Database
+from gardenerd.store.examples import Examples
+from gardenerd.store.feedback import Feedback
+from gardenerd.store.files import Files
+from gardenerd.store.meta import Meta
+from gardenerd.store.projects import Projects
+from gardenerd.store.runs import Runs
+
+
+class Stores:
+    """The tables of one open database, each by its subject."""
+
+    def __init__(self, path: Path) -> None:
+        self.database = Database(path)
+        self.meta = Meta(self.database)
+        self.projects = Projects(self.database)
+        self.files = Files(self.database)
+        self.examples = Examples(self.database)
+        self.feedback = Feedback(self.database)
+        self.runs = Runs(self.database)
+        self.adapters = Adapters(self.database)
+
+    def close(self) -> None:
+        self.database.close()
