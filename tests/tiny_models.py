@@ -14,6 +14,8 @@ import torch
 from peft import LoraConfig, get_peft_model
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
@@ -23,6 +25,9 @@ from transformers import (
 
 from gardenerd.models.card import Card, write_card
 from gardenerd.models.info import fingerprint
+
+# So small a model gains nothing from threads, and loses much when they wait for each other.
+torch.set_num_threads(1)
 
 END = "<|endoftext|>"
 TURN = "<|im_end|>"
@@ -145,3 +150,26 @@ def make_adapter(
     )
     write_card(folder, card)
     return folder
+
+
+def teach(folder: Path, prompt: str, reply: str, *, steps: int = 400) -> None:
+    """Train the model in ``folder`` until it writes ``reply`` after ``prompt``, and save it.
+
+    Both are texts with special tokens spelled out.
+    """
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder)
+    before = tokenizer.encode(prompt, add_special_tokens=False)
+    after = [*tokenizer.encode(reply, add_special_tokens=False), tokenizer.eos_token_id]
+    rows = torch.tensor([before + after])
+    wanted = torch.tensor(after)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for _ in range(steps):
+        predicted = model(input_ids=rows).logits[0, len(before) - 1 : -1]
+        if bool((predicted.argmax(-1) == wanted).all()):
+            model.save_pretrained(str(folder))
+            return
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(predicted, wanted).backward()
+        optimizer.step()
+    raise AssertionError(f"the model did not learn {reply!r} in {steps} steps")

@@ -12,6 +12,7 @@ import psutil
 import pytest
 import zmq.asyncio
 
+from gardenerd.answer.chat import question_messages
 from gardenerd.errors import CancelledError, ModelError, NotFoundError, RefusedError
 from gardenerd.paths import Home
 from gardenerd.workers.child import Child
@@ -25,7 +26,7 @@ from gardenerd.workers.jobs import (
     ScoreTexts,
     TextPiece,
 )
-from tests.tiny_models import make_adapter, make_base
+from tests.tiny_models import make_adapter, make_base, teach
 
 T = TypeVar("T")
 
@@ -294,6 +295,42 @@ def test_a_chat_model_answers_in_a_stream(worker: Worker, folder: Path) -> None:
     assert answer.text
     assert "".join(pieces) == answer.text
     assert answer.tokens <= 50
+
+
+def test_citations_that_the_model_makes_up_are_not_shown(worker: Worker, folder: Path) -> None:
+    chat = make_base(folder / "taught", chat=True, window=1_024)
+    prompt = (
+        "<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n{user}<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
+    (system, user), _ = question_messages(
+        "how?",
+        [SOURCE],
+        budget=900_000,
+        count=len,
+        clean=lambda text: text.replace("<|im_end|>", "< |im_end|>"),
+    )
+    teach(
+        chat,
+        prompt.format(system=system["content"], user=user["content"]),
+        "It sets wet [garden/plant.py:10-12], 🌱 as told [made/up.py:1-2].",
+    )
+    job = AnswerQuestion(base=str(chat), adapter=None, question="how?", sources=[SOURCE])
+    pieces: list[str] = []
+    answer = worker.call(job, Generated, pieces)
+    assert answer.text == "It sets wet [garden/plant.py:10-12], 🌱 as told."
+    assert "".join(pieces) == answer.text
+    assert answer.stop == "end"
+
+
+def test_a_model_that_can_fill_in_sees_both_sides_of_the_cursor(
+    worker: Worker, folder: Path
+) -> None:
+    filler = make_base(folder / "filler")
+    before, after = "def f(a):\n    b = ", "\n    return b\n"
+    teach(filler, f"<|fim_prefix|>{before}<|fim_suffix|>{after}<|fim_middle|>", "a + '🌿'")
+    answer = worker.complete(filler, prefix=before, suffix=after)
+    assert (answer.text, answer.stop) == ("a + '🌿'", "end")
 
 
 def test_a_question_longer_than_the_window_is_refused(worker: Worker, folder: Path) -> None:
