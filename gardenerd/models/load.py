@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging as transformers_logging
 
 from gardenerd.errors import ModelError
 from gardenerd.models import info
@@ -17,6 +18,7 @@ from gardenerd.models import info
 # Nothing may be fetched while a local model loads.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+transformers_logging.disable_progress_bar()
 
 
 @dataclass(frozen=True, slots=True)

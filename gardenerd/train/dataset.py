@@ -2,8 +2,8 @@
 
 A document is ``start, tokens, end``, or, in the share ``fim_rate`` of the cases and if the base
 has the tokens for it, rearranged so that a model learns to fill in: prefix, suffix, the middle.
-Documents are packed into rows of ``max_length``; positions begin anew with each, and by them
-transformers keeps attention within each document.
+Documents are packed into rows of ``max_length``; positions begin anew with each, and attention
+stays within it.
 """
 
 from __future__ import annotations
@@ -41,13 +41,20 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Packed rows as tensors; (rows, length) but for the last two, which list what is predicted."""
+    """Packed rows as one long row of tensors."""
 
     tokens: torch.Tensor
+    """(1, n)"""
     positions: torch.Tensor
+    """(1, n), from 0 in each document."""
     wanted: torch.Tensor
+    """(1, n), true where the next token is predicted: m times."""
     targets: torch.Tensor
+    """(m,), those next tokens."""
     weights: torch.Tensor
+    """(m,)"""
+    documents: list[int]
+    """Length of each document; n in all."""
 
     @property
     def predicted(self) -> int:
@@ -169,31 +176,36 @@ def pack(documents: Sequence[Document], max_length: int) -> list[Row]:
     return rows
 
 
-def collate(rows: Sequence[Row], *, length: int, padding: int, device: torch.device) -> Batch:
-    """Rows as tensors of ``length`` columns; what is left of a row is padding, never predicted."""
-    tokens = torch.full((len(rows), length), padding, dtype=torch.long)
-    positions = torch.zeros((len(rows), length), dtype=torch.long)
-    wanted = torch.zeros((len(rows), length), dtype=torch.bool)
-    targets: list[int] = []
+def collate(
+    rows: Sequence[Row], *, padding: int, device: torch.device, size: int | None = None
+) -> Batch:
+    """Rows as tensors, one document after another.
+
+    Args:
+        size: fill up with ``padding`` to so many tokens, for a device that wants fixed shapes.
+    """
+    documents = [document for row in rows for document in row.documents]
+    total = sum(row.length for row in rows)
+    if size is not None and size > total:
+        # One more document, none of which is predicted.
+        documents.append(Document([padding] * (size - total), quiet=frozenset({padding})))
+    tokens: list[int] = []
+    positions: list[int] = []
+    wanted: list[bool] = []
     weights: list[float] = []
-    for number, row in enumerate(rows):
-        at = 0
-        for document in row.documents:
-            n = len(document.tokens)
-            tokens[number, at : at + n] = torch.tensor(document.tokens)
-            positions[number, at : at + n] = torch.arange(n)
-            for i, target in enumerate(document.tokens[1:]):
-                if target not in document.quiet:
-                    wanted[number, at + i] = True
-                    targets.append(target)
-                    weights.append(document.weight)
-            at += n
-        # The padding counts as one more document, so that no real token is near it.
-        positions[number, at:] = torch.arange(length - at)
+    for document in documents:
+        tokens += document.tokens
+        positions += range(len(document.tokens))
+        follows = [token not in document.quiet for token in document.tokens[1:]]
+        wanted += [*follows, False]
+        weights += [document.weight] * sum(follows)
+    row = torch.tensor([tokens], dtype=torch.long)
+    mask = torch.tensor([wanted], dtype=torch.bool)
     return Batch(
-        tokens=tokens.to(device),
-        positions=positions.to(device),
-        wanted=wanted.to(device),
-        targets=torch.tensor(targets, dtype=torch.long).to(device),
+        tokens=row.to(device),
+        positions=torch.tensor([positions], dtype=torch.long).to(device),
+        wanted=mask.to(device),
+        targets=row[:, 1:][mask[:, :-1]].to(device),
         weights=torch.tensor(weights, dtype=torch.float32).to(device),
+        documents=[len(document.tokens) for document in documents],
     )

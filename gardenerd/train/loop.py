@@ -21,7 +21,7 @@ from accelerate import Accelerator
 
 from gardenerd.models import nll
 from gardenerd.models.load import Base
-from gardenerd.train import checkpoint, dataset
+from gardenerd.train import attention, checkpoint, dataset
 from gardenerd.train import model as adapted
 from gardenerd.workers.jobs import Hyperparameters, TrainProgress
 
@@ -117,6 +117,8 @@ class _Run:
             weight_decay=chosen.weight_decay,
             fused=base.device.type in {"cpu", "cuda"},
         )
+        apart = attention.use(base, chosen.max_length)
+        self._micro_tokens = _MICRO_TOKENS if apart else chosen.max_length
         self._durations: list[float] = []
         self._planned = False
         self.steps = chosen.steps or rows.steps_in(_PASSES)
@@ -171,13 +173,15 @@ class _Run:
         if chosen.dropout > 0:
             torch.manual_seed(chosen.seed * 1_000_003 + number)  # a function of the step, as the data is
         rows = self._rows.step(number)
-        size = max(1, _MICRO_TOKENS // chosen.max_length)
+        size = max(1, self._micro_tokens // chosen.max_length)
+        # Apple's GPU keeps memory for every new shape that it meets.
+        fixed = size * chosen.max_length if self._base.device.type == "mps" else None
         batches = [
             dataset.collate(
                 rows[i : i + size],
-                length=chosen.max_length,
                 padding=self._base.end_token,
                 device=self._base.device,
+                size=fixed,
             )
             for i in range(0, len(rows), size)
         ]
@@ -191,6 +195,7 @@ class _Run:
                     batch.wanted,
                     batch.targets,
                     position_ids=batch.positions,
+                    documents=batch.documents,
                 )
             loss_sum += losses.detach().sum()
             self._accelerator.backward((losses * batch.weights).sum() / total)
