@@ -11,9 +11,10 @@ import msgspec
 import pyarrow as pa
 
 from gardenerd.index.embed import Embedder
+from gardenerd.index.languages import language_of
 from gardenerd.index.parsing import Piece, Rows
 from gardenerd.index.pool import parse_pieces
-from gardenerd.index.table import ChunkTable, record_batch
+from gardenerd.index.table import COLUMNS, ChunkTable, record_batch
 from gardenerd.workers.jobs import FileResult, Indexed, IndexFiles, IndexProgress
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,10 @@ _WRITE_ROWS = 10_000
 _WRITE_SECONDS = 0.5
 # A search scans rows outside the full-text index one by one; beyond this it is felt.
 _MAX_UNINDEXED_ROWS = 1_000
+
+# What of a chunk its vector stands for: its name, what it says of itself, how it begins.
+_EMBED_DOCSTRING = 300
+_EMBED_BODY = 400
 
 Known = dict[str, tuple[str, list[str]]]
 
@@ -98,7 +103,7 @@ class _Writer:
     def take(self, rows: Rows) -> None:
         self._waiting.append(rows)
         files = sum(len(each.results) for each in self._waiting)
-        count = sum(len(each.embed) for each in self._waiting)
+        count = sum(len(each.start_line) for each in self._waiting)
         late = time.monotonic() - self._last >= _WRITE_SECONDS
         if files >= _WRITE_FILES or count >= _WRITE_ROWS or late:
             self.write()
@@ -118,34 +123,42 @@ class _Writer:
         batch = self._batch(waiting)
         if stale or batch is not None:
             self._table.replace(self._project, stale, batch)
-        results: list[FileResult] = []
-        for rows in waiting:
-            fresh: dict[str, list[str]] = {}
-            for path, chunk in zip(rows.columns["path"], rows.columns["chunk_digest"], strict=True):
-                fresh.setdefault(path, []).append(chunk)
-            results += [self._counted(result, rows, fresh) for result in rows.results]
+        results = [result for rows in waiting for result in self._counted(rows)]
         self._done += len(results)
         self._last = time.monotonic()
         self._update(IndexProgress(results=results, done=self._done, total=self._total))
 
     def _batch(self, waiting: list[Rows]) -> pa.RecordBatch | None:
-        columns: dict[str, list[Any]] = {"start_line": [], "end_line": []}
-        embed: list[str] = []
+        columns: dict[str, list[Any]] = {name: [] for name in (*COLUMNS, "start_line", "end_line")}
         for rows in waiting:
             for name, values in rows.columns.items():
-                columns.setdefault(name, []).extend(values)
+                columns[name] += values
             columns["start_line"] += rows.start_line
             columns["end_line"] += rows.end_line
-            embed += rows.embed
-        if not embed:
+            for result in rows.results:
+                columns["path"] += [result.path] * result.chunks
+                columns["digest"] += [result.digest] * result.chunks
+                columns["language"] += [language_of(result.path)] * result.chunks
+        texts = [
+            f"{symbol}\n{docstring[:_EMBED_DOCSTRING]}\n{text[:_EMBED_BODY]}"
+            for symbol, docstring, text in zip(
+                columns["symbol"], columns["docstring"], columns["text"], strict=True
+            )
+        ]
+        if not texts:
             return None
-        columns["project"] = [self._project] * len(embed)
-        return record_batch(columns, self._embedder.encode(embed))
+        columns["project"] = [self._project] * len(texts)
+        return record_batch(columns, self._embedder.encode(texts))
 
-    def _counted(self, result: FileResult, rows: Rows, fresh: dict[str, list[str]]) -> FileResult:
-        """The result with its counts, which only this side knows."""
-        _, before = self._known.get(result.path, ("", []))
-        if result.path in rows.unchanged:
-            return msgspec.structs.replace(result, chunks=len(before))
-        new = set(fresh.get(result.path, ())) - set(before)
-        return msgspec.structs.replace(result, new_chunks=len(new))
+    def _counted(self, rows: Rows) -> Iterator[FileResult]:
+        """The results with their counts, which only this side knows."""
+        at = 0
+        for result in rows.results:
+            _, before = self._known.get(result.path, ("", []))
+            fresh = rows.columns["chunk_digest"][at : at + result.chunks]
+            at += result.chunks
+            if result.path in rows.unchanged:
+                yield msgspec.structs.replace(result, chunks=len(before))
+            else:
+                new = len(set(fresh) - set(before)) if before else len(fresh)
+                yield msgspec.structs.replace(result, new_chunks=new)

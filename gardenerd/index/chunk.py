@@ -12,7 +12,8 @@ from operator import itemgetter
 
 import msgspec
 
-from gardenerd.index.definitions import Definition, clean_docstring, definitions_of
+from gardenerd.index.definitions import Definition, definitions_of
+from gardenerd.index.docstrings import clean_docstring
 from gardenerd.index.languages import GRAMMARS, language_of
 from gardenerd.index.prose import sections, windows
 
@@ -45,10 +46,7 @@ def chunk_text(path: str, text: str) -> list[Chunk]:
     language = language_of(path)
     if language in GRAMMARS:
         return list(_code(text, lines, language))
-    if language == "markdown":
-        found = sections(lines)
-    else:
-        found = windows(lines)
+    found = sections(lines) if language == "markdown" else windows(lines)
     return [
         Chunk(symbol, kind, first + 1, last + 1, "\n".join(lines[first : last + 1]))
         for symbol, kind, first, last in found

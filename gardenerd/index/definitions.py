@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tree_sitter import Node
 
+from gardenerd.index.docstrings import clean_comment, clean_docstring
 from gardenerd.index.languages import GRAMMARS, Grammar, parser_for
 
 _MAX_SYMBOL = 200
 _MAX_SIGNATURE = 300
-_MAX_DOCSTRING = 2_000
 # Deeper nesting of classes and namespaces is generated or hostile.
 _MAX_DEPTH = 16
 # Statements nested in statements (if in try in if ...) at the top level of real code.
@@ -32,6 +31,7 @@ _JS_VALUED = frozenset(
     }
 )
 _TYPE_SPECIFIERS = frozenset({"struct_specifier", "union_specifier", "enum_specifier"})
+_OPENING = re.compile(r"\s*(?:=>|[:={])?\s*$")
 _GO_KINDS = {"struct_type": "struct", "interface_type": "interface"}
 
 
@@ -101,7 +101,7 @@ class _Walk:
             scope.lead_end = last
             return None
         first = node.start_point[0]
-        if 0 <= scope.lead and scope.lead_end + 1 >= first:
+        if scope.lead >= 0 and scope.lead_end + 1 >= first:
             first = min(first, scope.lead)
         comments = (scope.lead, scope.lead_end) if first < node.start_point[0] else None
         scope.lead = -1
@@ -300,10 +300,15 @@ class _Walk:
     def _signature(self, outer: Node, node: Node, body: Node | None) -> str:
         start = node.start_byte if self._language == "python" else outer.start_byte
         end = body.start_byte if body is not None and body.start_byte > start else outer.end_byte
+        if self._language == "python":  # a comment may stand between the colon and the body
+            for name in ("return_type", "parameters", "superclasses", "name"):
+                if (part := node.child_by_field_name(name)) is not None:
+                    end = part.end_byte
+                    break
         text = self._source[start : min(end, start + 2 * _MAX_SIGNATURE)].decode(errors="replace")
         if body is None:
             text = text.split("\n", 1)[0]
-        return " ".join(text.split()).rstrip(":{ =>")[:_MAX_SIGNATURE]
+        return _OPENING.sub("", " ".join(text.split()))[:_MAX_SIGNATURE]
 
     def _docstring(self, body: Node | None, comments: tuple[int, int] | None) -> str:
         if self._language == "python":
@@ -313,10 +318,10 @@ class _Walk:
         return self._comment(comments)
 
     def _python_docstring(self, body: Node) -> str:
-        first = body.named_child(0)
+        first = next(iter(body.named_children[:1]), None)
         if first is None or first.type != "expression_statement":
             return ""
-        string = first.named_child(0)
+        string = next(iter(first.named_children[:1]), None)
         if string is None or string.type != "string":
             return ""
         return clean_docstring(self._text(string))
@@ -332,27 +337,6 @@ class _Walk:
 
     def _text(self, node: Node) -> str:
         return self._source[node.start_byte : node.end_byte].decode(errors="replace")
-
-
-def clean_docstring(literal: str) -> str:
-    """The text of a Python string literal, dedented."""
-    text = re.sub(r"^[rRbBuUfF]{0,2}", "", literal[: 2 * _MAX_DOCSTRING])
-    for quote in ('"""', "'''", '"', "'"):
-        if text.startswith(quote):
-            text = text.removeprefix(quote).removesuffix(quote)
-            break
-    return inspect.cleandoc(text)[:_MAX_DOCSTRING].strip()
-
-
-_COMMENT_EDGE = re.compile(r"^\s*(?:///?!?|/\*[*!]?|\*/|\*(?!/)|\#(?!\[))?[ \t]?|\*/\s*$", re.M)
-_ATTRIBUTE = re.compile(r"^\s*(?:#!?\[|@\w)")
-
-
-def clean_comment(text: str) -> str:
-    """A comment without its marks; attributes and decorators between are left out."""
-    lines = [line for line in text[: 2 * _MAX_DOCSTRING].split("\n") if not _ATTRIBUTE.match(line)]
-    cleaned = "\n".join(_COMMENT_EDGE.sub("", line).rstrip() for line in lines)
-    return cleaned.strip()[:_MAX_DOCSTRING]
 
 
 def _last_row(node: Node) -> int:

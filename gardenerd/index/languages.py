@@ -214,5 +214,5 @@ GRAMMARS: dict[str, Grammar] = {
 def parser_for(language: str) -> tree_sitter.Parser:
     """The parser of one of :data:`GRAMMARS`; kept, and not to be shared by threads."""
     grammar = GRAMMARS[language]
-    module = importlib.import_module(grammar.module)
-    return tree_sitter.Parser(tree_sitter.Language(getattr(module, grammar.function)()))
+    pointer: object = getattr(importlib.import_module(grammar.module), grammar.function)()
+    return tree_sitter.Parser(tree_sitter.Language(pointer))

@@ -13,19 +13,15 @@ import hashlib
 import struct
 import sys
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import msgspec
 
 from gardenerd.index.chunk import Chunk, chunk_text
 from gardenerd.index.identifiers import search_words
-from gardenerd.index.languages import language_of
 from gardenerd.index.text import read_file
 from gardenerd.workers.jobs import FileResult
 
-# What of a chunk its vector stands for: its name, what it says of itself, how it begins.
-_EMBED_DOCSTRING = 300
-_EMBED_BODY = 400
 # A hostile file cannot fill the table: 1 MB of text gives a few hundred chunks at most usually.
 _MAX_CHUNKS = 20_000
 
@@ -42,10 +38,10 @@ class Piece(msgspec.Struct, array_like=True):
 
 
 class Rows(msgspec.Struct, array_like=True):
-    """The chunks of the files of a piece, by column, and what became of each file.
+    """What became of each file of a piece, and their chunks by column, file after file.
 
-    ``results`` count chunks but cannot know which are new. A file whose digest is known has no
-    rows, and its path is in ``unchanged``.
+    ``results`` count the chunks but cannot know which are new. A file whose digest is known has
+    none here, and its path is in ``unchanged``.
     """
 
     results: list[FileResult]
@@ -53,27 +49,22 @@ class Rows(msgspec.Struct, array_like=True):
     columns: dict[str, list[str]]
     start_line: list[int]
     end_line: list[int]
-    embed: list[str]
+
+
+_COLUMNS = ("symbol", "kind", "signature", "docstring", "text", "search", "chunk_digest")
 
 
 def parse_piece(piece: Piece) -> Rows:
     """Read and cut the files of a piece. Never raises for what a file holds."""
-    columns: dict[str, list[str]] = {
-        name: []
-        for name in (
-            "path", "symbol", "kind", "language", "signature", "docstring", "text", "search",
-            "digest", "chunk_digest",
-        )
-    }  # fmt: skip
-    rows = Rows([], [], columns, [], [], [])
+    rows = Rows([], [], {name: [] for name in _COLUMNS}, [], [])
     root = Path(piece.root)
     for path in piece.paths:
         found = read_file(root, path, piece.max_file_bytes)
+        chunks: list[Chunk] = []
         if found.state == "read" and piece.known.get(path) == found.digest:
             rows.unchanged.append(path)
-            chunks: list[Chunk] = []
-        else:
-            chunks = chunk_text(path, found.text)[:_MAX_CHUNKS] if found.state == "read" else []
+        elif found.state == "read":
+            chunks = chunk_text(path, found.text)[:_MAX_CHUNKS]
         rows.results.append(
             FileResult(
                 path=path,
@@ -85,18 +76,13 @@ def parse_piece(piece: Piece) -> Rows:
                 chunks=len(chunks),
             )
         )
-        if chunks:
-            _append(rows, path, found.digest, chunks)
+        _append(rows, path, chunks)
     return rows
 
 
-def _append(rows: Rows, path: str, digest: str, chunks: list[Chunk]) -> None:
+def _append(rows: Rows, path: str, chunks: list[Chunk]) -> None:
     columns = rows.columns
-    count = len(chunks)
     place = search_words(path)
-    columns["path"] += [path] * count
-    columns["language"] += [language_of(path)] * count
-    columns["digest"] += [digest] * count
     for chunk in chunks:
         columns["symbol"].append(chunk.symbol)
         columns["kind"].append(chunk.kind)
@@ -107,33 +93,26 @@ def _append(rows: Rows, path: str, digest: str, chunks: list[Chunk]) -> None:
         columns["chunk_digest"].append(chunk_digest(chunk.text))
         rows.start_line.append(chunk.start_line)
         rows.end_line.append(chunk.end_line)
-        rows.embed.append(embedded_text(chunk))
 
 
 def chunk_digest(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def embedded_text(chunk: Chunk) -> str:
-    """The bounded text that a chunk's vector is made of."""
-    docstring = chunk.docstring[:_EMBED_DOCSTRING]
-    return f"{chunk.symbol}\n{docstring}\n{chunk.text[:_EMBED_BODY]}"
-
-
-def serve(source: BinaryIO, target: BinaryIO) -> None:
+def serve(source: IO[bytes], target: IO[bytes]) -> None:
     """Answer each :class:`Piece` by its :class:`Rows`, until ``source`` ends."""
     decoder = msgspec.msgpack.Decoder(Piece)
     while (data := receive(source)) is not None:
         send(target, msgspec.msgpack.encode(parse_piece(decoder.decode(data))))
 
 
-def send(target: BinaryIO, data: bytes) -> None:
+def send(target: IO[bytes], data: bytes) -> None:
     target.write(_LENGTH.pack(len(data)))
     target.write(data)
     target.flush()
 
 
-def receive(source: BinaryIO) -> bytes | None:
+def receive(source: IO[bytes]) -> bytes | None:
     """One message; None at the end of the stream."""
     head = source.read(_LENGTH.size)
     if len(head) < _LENGTH.size:

@@ -85,8 +85,9 @@ def _drive(
     done: queue.Queue[Rows | BaseException],
     stop: threading.Event,
 ) -> None:
-    assert child.stdin is not None
-    assert child.stdout is not None
+    source, target = child.stdout, child.stdin
+    assert source is not None
+    assert target is not None
     while not stop.is_set():
         try:
             piece = todo.get_nowait()
@@ -95,8 +96,8 @@ def _drive(
         if piece is None:
             return
         try:
-            send(child.stdin, msgspec.msgpack.encode(piece))
-            data = receive(child.stdout)
+            send(target, msgspec.msgpack.encode(piece))
+            data = receive(source)
         except OSError as error:
             data, cause = None, str(error)
         else:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from gardenerd.index.identifiers import search_words, split_identifier
+from gardenerd.index.identifiers import search_words, split_identifier, stem
 
 # Cormack, Clarke, Büttcher 2009 (reciprocal rank fusion); tabby and others use the same.
 _RRF_K = 60
@@ -25,7 +25,9 @@ _TESTS = 0.6
 _PROSE = 0.55
 _DATA = 0.7
 
-_CODE_KINDS = frozenset("function method class struct interface trait enum impl type macro".split())
+_CODE_KINDS = frozenset(
+    {"function", "method", "class", "struct", "interface", "trait", "enum", "impl", "type", "macro"}
+)
 _TEST_PATH = re.compile(
     r"(?i)(^|/)(tests?|testing|specs?|__tests__|fixtures?)/|(^|/)test_|_test\.|\.test\.|\.spec\."
 )
@@ -119,14 +121,14 @@ def _score(query: Query, each: Candidate) -> float:
         elif last in query.names or any(name.endswith("." + last) for name in query.names):
             score *= _SYMBOL_LAST
         else:
-            parts = set(split_identifier(each.symbol.rpartition(".")[2]))
+            parts = {stem(part) for part in split_identifier(each.symbol.rpartition(".")[2])}
             if len(parts) > 1 and parts <= query.words:
                 score *= _SYMBOL_WORDS
     path = each.path.lower()
     name = path.rpartition("/")[2]
     if any(path == file or path.endswith("/" + file) for file in query.files):
         score *= _PATH_NAMED
-    elif name.partition(".")[0] in query.words and query.short:
+    elif stem(name.partition(".")[0]) in query.words and query.short:
         score *= _STEM_NAMED
     if not query.tests and _TEST_PATH.search(each.path):
         score *= _TESTS

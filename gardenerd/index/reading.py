@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +20,10 @@ _CHUNKS_IN_UPDATE = 300
 def harvest(
     job: Harvest, update: Callable[[Harvested], None], check: Callable[[], None]
 ) -> Harvested:
-    """Send the chunks of the files by ``update``; the answer is empty. Unreadable files give none."""
+    """Send the chunks of the files by ``update``; the answer is empty.
+
+    A file that cannot be read, or is left out, gives none.
+    """
     waiting: list[ChunkText] = []
     for path in job.paths:
         check()
@@ -71,7 +73,7 @@ def read_texts(job: ReadTexts, check: Callable[[], None]) -> Done:
                 count += 1
             file.flush()
             durable.sync(file.fileno())
-        os.replace(partial, target)
+        partial.replace(target)
         durable.sync_folder(target.parent)
     except OSError as error:
         raise StorageError(

@@ -72,8 +72,9 @@ def _by_text(
 ) -> list[dict[str, Any]]:
     if not table.has_text_index:
         return []
-    query = reader.search(MatchQuery(" ".join(terms), "search"), query_type="fts")
-    return _rows(query, where, depth)
+    wanted = MatchQuery(" ".join(terms), "search")  # pyright: ignore[reportCallIssue]
+    query = reader.search(wanted, query_type="fts")
+    return _rows(query, "_score", where, depth)
 
 
 def _by_vector(
@@ -83,13 +84,13 @@ def _by_vector(
     if not np.any(vector):
         return []
     query = reader.search(vector.astype(np.float16), query_type="vector").distance_type("dot")
-    return _rows(query, where, depth)
+    return _rows(query, "_distance", where, depth)
 
 
-def _rows(query: Any, where: str | None, depth: int) -> list[dict[str, Any]]:
+def _rows(query: Any, measure: str, where: str | None, depth: int) -> list[dict[str, Any]]:
     if where is not None:
         query = query.where(where, prefilter=True)
-    return query.select(_COLUMNS + _DETAILS).limit(depth).to_arrow().to_pylist()
+    return query.select([*_COLUMNS, *_DETAILS, measure]).limit(depth).to_arrow().to_pylist()
 
 
 _IDENTIFIER = re.compile(r"_|[a-z0-9][A-Z]|\w\.\w|\(\)")

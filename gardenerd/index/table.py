@@ -13,7 +13,7 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import lancedb
 import numpy as np
 import pyarrow as pa
 from lancedb.index import FTS
+from numpy.typing import NDArray
 
 from gardenerd import durable
 from gardenerd.errors import IndexUnavailableError
@@ -36,6 +37,7 @@ _METADATA_CACHE_BYTES = 16 << 20
 _KEEP_VERSIONS = timedelta(seconds=60)
 _PATHS_IN_FILTER = 400
 _HEAL_TRIES = 8
+_INDEX_WORKERS = 2
 
 COLUMNS = (
     "project", "path", "symbol", "kind", "language", "signature", "docstring", "text", "search",
@@ -55,7 +57,9 @@ def schema(dimensions: int) -> pa.Schema:
     )
 
 
-def record_batch(columns: dict[str, Sequence[Any]], vectors: np.ndarray) -> pa.RecordBatch:
+def record_batch(
+    columns: Mapping[str, Sequence[Any]], vectors: NDArray[np.floating]
+) -> pa.RecordBatch:
     """Rows from columns; ``vectors`` is (rows, dimensions)."""
     rows, dimensions = vectors.shape
     flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float16).reshape(rows * dimensions))
@@ -208,7 +212,16 @@ class ChunkTable:
         self._commit()
 
     def _build_text_index(self) -> None:
-        config = FTS(base_tokenizer="whitespace", lower_case=False, with_position=False)
+        # The words come split, stemmed and in lower case: see identifiers.
+        config = FTS(
+            base_tokenizer="whitespace",
+            lower_case=False,
+            stem=False,
+            remove_stop_words=False,
+            ascii_folding=False,
+            with_position=False,
+            num_workers=_INDEX_WORKERS,
+        )
         self._table.create_index("search", config=config, replace=True)
         self._has_text_index = True
 

@@ -15,7 +15,7 @@ _SNIFF_BYTES = 8_192
 _TRIES = 3
 # Longer lines are data or minified code; so is a file whose mean line is long, prose aside,
 # where a line is a paragraph.
-_MAX_LINE = 20_000
+_MAX_LINE = 10_000
 _MAX_MEAN_LINE = 500
 _PROSE = frozenset({".md", ".markdown", ".mdx", ".rst", ".txt", ".adoc", ".org", ".tex"})
 
@@ -103,11 +103,14 @@ def _identity(found: os.stat_result) -> tuple[int, int, int, int]:
 
 
 def _unreadable(text: str, suffix: str) -> str:
-    if len(text) < _MAX_MEAN_LINE:
-        return ""
-    lines = text.split("\n")
-    if len(max(lines, key=len)) > _MAX_LINE:
-        return "a line is longer than 20,000 characters: minified or data"
-    if suffix not in _PROSE and len(text) / len(lines) > _MAX_MEAN_LINE:
+    if len(text) > _MAX_LINE and any(
+        text.find("\n", at, at + _MAX_LINE) < 0 for at in range(0, len(text) - _MAX_LINE, _MAX_LINE)
+    ):
+        return f"a line is longer than {_MAX_LINE:,} characters: minified or data"
+    if (
+        len(text) > 4 * _MAX_MEAN_LINE
+        and suffix not in _PROSE
+        and len(text) > _MAX_MEAN_LINE * (text.count("\n") + 1)
+    ):
         return "its lines are very long: minified or data"
     return ""

@@ -6,6 +6,7 @@ examples never waits for either. The table is opened by the first job that needs
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from typing import TYPE_CHECKING
@@ -80,6 +81,11 @@ class Indexer:
 
                 return read_texts(job, context.check)
 
+    def warm(self) -> None:
+        """Open the table ahead of the first job; that job tells of what fails here."""
+        with contextlib.suppress(Exception):
+            self._open()
+
     def _open(self) -> tuple[ChunkTable, Embedder]:
         with self._opening:
             if self._opened is None:
@@ -98,6 +104,7 @@ def main() -> None:
     chosen = settings.load(home.config)
     logs.configure(logfile, level=chosen.log.level)
     indexer = Indexer(home.index, chosen.index.embedding)
+    threading.Thread(target=indexer.warm, name="warm", daemon=True).start()
     Harness(endpoint, IndexJob, indexer.handle, lane=indexer.lane).serve()
 
 
