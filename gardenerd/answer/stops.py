@@ -12,7 +12,11 @@ import re
 _OPENERS = re.compile(
     r"\s*((async )?(def|for|with)|class|if|elif|else|while|try|except|finally|match|case)\b|\s*@"
 )
+_OPENED = re.compile(r":\s*(#.*)?$")
+_QUOTES = re.compile(r'"""|\'\'\'')
 _CLOSERS = {")": "(", "]": "[", "}": "{"}
+# The same line so many times in a row is a loop; three are found in good code.
+_SAME = 4
 # Cycles of up to this many lines count as repetition.
 _LONGEST_CYCLE = 4
 
@@ -40,6 +44,9 @@ class CodeStop:
         """The line being written, with the part of it that stood before the cursor."""
         self._unshown = ""
         self._lines: list[str] = []
+        self._in_string = self._python and len(_QUOTES.findall(prefix)) % 2 == 1
+        """Within a string of several lines, whose indentation says nothing."""
+        self._finished = False
         self._wrote = False
         """A line with text in it was finished."""
         self.done = False
@@ -79,6 +86,10 @@ class CodeStop:
         return shown
 
     def _finish(self, line: str) -> None:
+        written = line.removeprefix(self._line) if not self._finished else line
+        self._finished = True
+        if self._python and len(_QUOTES.findall(written)) % 2 == 1:
+            self._in_string = not self._in_string
         if line.strip():
             self._wrote = True
             self._lines.append(line)
@@ -96,6 +107,8 @@ class CodeStop:
         return any(c is not None and c.startswith(line.rstrip()) for c in candidates)
 
     def _ends_before(self, line: str) -> bool:
+        if self._in_string:
+            return self._repeats(line)
         if not line.strip():
             return self._wrote and self._floor == 0 and not self._open_block()
         return self._outside(line) or line.rstrip() == self._avoid or self._repeats(line)
@@ -103,7 +116,7 @@ class CodeStop:
     def _outside(self, line: str) -> bool:
         if not self._wrote and self._current == self._line and self._line.strip():
             return False  # the line of the cursor itself
-        if not line.strip() or not self._wrote:
+        if not line.strip() or not self._wrote or self._in_string:
             return False
         if self._python and line.lstrip()[0] in _CLOSERS:
             return False  # the end of a signature or a literal that spans lines
@@ -113,8 +126,10 @@ class CodeStop:
         return bool(self._lines) and self._lines[-1].rstrip().endswith((":", "{", "(", "[", ","))
 
     def _repeats(self, line: str) -> bool:
+        if not line.strip():
+            return False
         lines = [*self._lines, line]
-        if len(lines) >= 3 and lines[-1] == lines[-2] == lines[-3]:
+        if lines[-_SAME:] == [line] * _SAME:
             return True
         return any(
             len(lines) >= 2 * cycle and lines[-cycle:] == lines[-2 * cycle : -cycle]
@@ -131,9 +146,11 @@ class CodeStop:
         line = self._line
         if not line.strip():
             above = [each for each in prefix.split("\n")[:-1] if each.strip()]
-            opened = bool(above) and self._python and above[-1].rstrip().endswith(":")
+            opened = bool(above) and self._python and _OPENED.search(above[-1]) is not None
             if opened:
                 return _indent(above[-1]) + 1
+            if not line and above and _indent(above[-1]) and prefix.endswith(f"{above[-1]}\n"):
+                return 1  # directly below an indented line: within some block
             return len(line)
         opens = self._python and _OPENERS.match(line) is not None
         return _indent(line) + (1 if opens else 0)

@@ -42,8 +42,17 @@ METHOD = "class Plant:\n    def water(self):\n        "
         ("f(", "a, b", ")\n", "a, b"),
         # at the beginning of a line that holds code, new lines go before it
         ("def f():\n    ", "a = 1\n    return a\n", "return a\n", "a = 1\n    "),
+        # a comment after the colon, and the text of a string, are no end
+        ("def f():  # no cover\n", "    a()\n\n    b()\nx\n", "", "    a()\n\n    b()\n"),
+        (METHOD, 'x = """\n<a>\n\n"""\n        y()\nz\n', "", 'x = """\n<a>\n\n"""\n        y()\n'),
+        (
+            'def f():\n    """Do',
+            ' it.\n\nWell.\n    """\n    x\ny\n',
+            "",
+            ' it.\n\nWell.\n    """\n    x\n',
+        ),
         # round and round
-        ("", "a()\na()\na()\na()\n", "", "a()\na()\n"),
+        ("", "a()\n" * 6, "", "a()\n" * 3),
         ("", "a()\nb()\na()\nb()\na()\n", "", "a()\nb()\na()\n"),
         ("x = ", "1", "", "1"),
         ("x = ", "", "", ""),
