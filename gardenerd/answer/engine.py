@@ -87,6 +87,8 @@ class Engine:
         self._name = ""
         self._loaded: _Loaded | None = None
         transformers_logging.disable_progress_bar()
+        # It warns of texts longer than the window, which are cut here after they are tokenized.
+        transformers_logging.set_verbosity_error()
 
     @property
     def loaded_adapters(self) -> list[str]:
