@@ -60,6 +60,10 @@ def index_files(
         if close is not None:
             close()
     writer.write()
+    if job.remove:
+        table.replace(job.project, job.remove, None)
+        gone = [FileResult(path=path, state="gone") for path in job.remove]
+        update(IndexProgress(results=gone, done=len(paths), total=len(paths)))
     if table.unindexed_rows() > _MAX_UNINDEXED_ROWS or not table.has_text_index:
         table.index_text()
     return Indexed(

@@ -24,11 +24,11 @@ from typing import Any
 import msgspec
 
 from gardenerd.core.batch import Batcher
-from gardenerd.errors import GardenerError, RefusedError
+from gardenerd.errors import GardenerError, RefusedError, WorkerError
 from gardenerd.index.generation import read_generation
 from gardenerd.paths import Home
 from gardenerd.settings import Settings
-from gardenerd.store.files import Counts
+from gardenerd.store.files import Claim, Counts
 from gardenerd.store.projects import Project
 from gardenerd.store.stores import Stores
 from gardenerd.watch.filters import Filter
@@ -347,12 +347,17 @@ class Indexing:
 
     async def _index_pending(self, tended: _Tended) -> None:
         project = tended.project
-        started, first = time.monotonic(), True
+        started, before = time.monotonic(), Claim(paths=[], remove=[])
         while project.id in self._tended:
             claim = self._stores.files.claim(project.id, _JOB_FILES)
             if not claim:
                 break
-            first = False
+            if claim == before:
+                raise WorkerError(
+                    f"the index worker left {len(claim.paths) + len(claim.remove)} files undone",
+                    hint="it is tried again; `gardenerctl logs` has more",
+                )
+            before = claim
             answer = await self._index.call(
                 IndexFiles(
                     project=project.id,
@@ -368,7 +373,7 @@ class Indexing:
             self._stores.files.release(project.id)
             self._jobs_since_optimize += 1
             self._check_generation(answer.generation)
-        if not first:
+        if before:
             counts = self.counts(project.id)
             self._publish(
                 "index",

@@ -119,8 +119,8 @@ class Operations:
         await self._learning.forget(project.id)
         return {"message": f"{project.name} is no longer tended; its folder was not touched"}
 
-    async def _list_projects(self, _: messages.Projects, __: Exchange) -> list[dict[str, Any]]:
-        return (await self._status())["projects"]
+    async def _list_projects(self, _: messages.Projects, __: Exchange) -> dict[str, Any]:
+        return {"projects": (await self._status())["projects"]}
 
     async def _rescan(self, wanted: messages.Rescan, _: Exchange) -> dict[str, Any]:
         projects = self._named(wanted.project)

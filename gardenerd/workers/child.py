@@ -107,6 +107,8 @@ class Child:
         self._process: _Process | None = None
         self._pending: dict[str, _Pending] = {}
         self._starting = asyncio.Lock()
+        self._callers = 0
+        """Requests under way, also those that still wait for the process to start."""
         self._idle_since = time.monotonic()
         self._deaths: deque[float] = deque(maxlen=_MAX_DEATHS)
         self._frozen = False
@@ -127,7 +129,7 @@ class Child:
             return "starting"
         if self._frozen:
             return "frozen"
-        return "working" if self._pending else "idle"
+        return "working" if self._callers else "idle"
 
     def rss_bytes(self) -> int:
         """Resident memory, 0 when there is no process."""
@@ -153,6 +155,18 @@ class Child:
             WorkerError: the child died, hung or could not be started.
             GardenerError: whatever the job raised, rebuilt from its code.
         """
+        self._callers += 1
+        try:
+            return await self._call(job, answer, on_update)
+        finally:
+            self._callers -= 1
+            self._idle_since = time.monotonic()
+            if self._keep_alive == 0 and not self._callers and not self._leaving:
+                await self.stop()
+
+    async def _call(
+        self, job: Job, answer: type[T], on_update: Callable[[msgspec.Raw], None] | None
+    ) -> T:
         process = await self._ensure()
         job_id = uuid.uuid4().hex
         future: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
@@ -167,9 +181,6 @@ class Child:
             raise
         finally:
             self._pending.pop(job_id, None)
-            self._idle_since = time.monotonic()
-            if self._keep_alive == 0 and not self._pending and not self._leaving:
-                await self.stop()
 
     def cancel_all(self) -> None:
         """Fail every request under way with a typed cancellation, and tell the child."""
@@ -219,7 +230,7 @@ class Child:
 
     async def reap_when_idle(self, now: float) -> None:
         """Stop the child when it had no work for ``keep_alive`` seconds (``now`` is monotonic)."""
-        if self._process is None or self._pending:
+        if self._process is None or self._callers:
             return
         if now - self._idle_since >= self._keep_alive:
             log.info("worker leaves, idle", extra={"kind": self.kind, "pid": self.pid})
@@ -275,6 +286,8 @@ class Child:
             "GARDENER_HOME": str(self._home.root),
             "HF_HUB_OFFLINE": "1",
             "TOKENIZERS_PARALLELISM": "true",
+            # Threads that spin for each other make a shared machine many times slower.
+            "OMP_WAIT_POLICY": "passive",
         }
         with log_file.open("ab") as stderr:
             # -P: nothing is imported from the working folder. A group of its own: when the

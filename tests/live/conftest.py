@@ -1,0 +1,70 @@
+"""A running garden and a small project to tend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.live.garden import Garden
+
+SOURCES = {
+    "shop/basket.py": '''"""Baskets that shoppers fill."""
+
+
+class Basket:
+    """What a shopper has chosen."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, int] = {}
+
+    def add_item(self, name: str, count: int = 1) -> None:
+        """Put ``count`` pieces of ``name`` into the basket."""
+        self.items[name] = self.items.get(name, 0) + count
+
+    def total_price(self, prices: dict[str, float]) -> float:
+        """The sum over all items, by the price list."""
+        return sum(prices[name] * count for name, count in self.items.items())
+''',
+    "shop/shipping.py": '''"""Parcels and what they cost."""
+
+
+def shipping_cost(weight_kg: float, express: bool = False) -> float:
+    """Cost in euro for a parcel of this weight."""
+    base = 4.5 + 0.9 * weight_kg
+    return base * 2 if express else base
+''',
+    "web/cart.ts": """export interface CartLine { sku: string; quantity: number }
+
+/** Merge lines of the same article. */
+export function mergeCartLines(lines: CartLine[]): CartLine[] {
+  const merged = new Map<string, number>();
+  for (const line of lines) merged.set(line.sku, (merged.get(line.sku) ?? 0) + line.quantity);
+  return [...merged].map(([sku, quantity]) => ({ sku, quantity }));
+}
+""",
+    "README.md": "# Shop\n\nA small shop.\n\n## Deployment\n\nRun the release pipeline on Fridays.\n",
+    ".gitignore": "build/\n*.log\n",
+    "build/generated.py": "def generated_thing():\n    return 'never indexed'\n",
+}
+
+
+@pytest.fixture
+def garden(home_folder: Path) -> Iterator[Garden]:
+    """A garden that runs; it is stopped afterwards, and nothing of it may be left."""
+    made = Garden(home_folder)
+    made.configure("")
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    root = tmp_path / "shop"
+    for name, text in SOURCES.items():
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return root

@@ -1,0 +1,129 @@
+"""A real daemon in a home of its own, driven through gardenerctl as a user would."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from gardenerd.paths import Home
+
+
+class Garden:
+    def __init__(self, home: Path) -> None:
+        self.home = Home(home)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def configure(self, text: str) -> None:
+        self.home.root.mkdir(exist_ok=True)
+        self.home.config.write_text(text)
+
+    def start(self) -> None:
+        """Start the daemon and wait until it answers."""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gardenerd", "run", "--quiet"],
+            env=self.environment(),
+            stderr=subprocess.PIPE,
+        )
+        until(lambda: self.run("status").returncode == 0, 60, self.errors)
+
+    def errors(self) -> str:
+        if self.process is not None and self.process.poll() is not None:
+            assert self.process.stderr is not None
+            return self.process.stderr.read().decode()
+        return "the daemon does not answer"
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    def family(self) -> list[psutil.Process]:
+        """The daemon and every process below it."""
+        daemon = psutil.Process(self.pid)
+        return [daemon, *daemon.children(recursive=True)]
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """As a crash would: nothing is told."""
+        self.signal(signal.SIGKILL)
+        self.wait()
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.signal(signal.SIGTERM)
+            try:
+                self.wait()
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise
+
+    def wait(self) -> int:
+        assert self.process is not None
+        status = self.process.wait(20)
+        if self.process.stderr is not None:
+            self.process.stderr.close()
+        return status
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "GARDENER_HOME": str(self.home.root), "NO_COLOR": "1"}
+
+    def run(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "gardenerctl", *arguments],
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            input=stdin,
+            timeout=170,
+        )
+
+    def ctl(self, *arguments: str) -> str:
+        """Run a command that must succeed; its output."""
+        done = self.run(*arguments)
+        assert done.returncode == 0, (arguments, done.stdout, done.stderr)
+        return done.stdout
+
+    def json(self, *arguments: str) -> Any:
+        """The one document of ``gardenerctl ... --json``."""
+        return json.loads(self.ctl(*arguments, "--json"))
+
+    def lines(self, *arguments: str) -> list[Any]:
+        """The objects of ``gardenerctl ... --json``, one a line."""
+        return [json.loads(line) for line in self.ctl(*arguments, "--json").splitlines()]
+
+    def refusal(self, *arguments: str, status: int = 1) -> dict[str, str]:
+        """The error object of a command that must fail."""
+        done = self.run(*arguments, "--json")
+        assert done.returncode == status, (arguments, done.returncode, done.stdout, done.stderr)
+        error = json.loads(done.stderr.splitlines()[-1])
+        assert error["message"]
+        return error
+
+    def settle(self) -> None:
+        self.ctl("wait", "--settled", "--timeout", "120")
+
+    def found(self, query: str, k: int = 10) -> set[str]:
+        """The paths that a search for ``query`` hits."""
+        return {hit["path"] for hit in self.lines("search", query, "-k", str(k))}
+
+
+def until(
+    condition: Callable[[], bool], seconds: float, why: Callable[[], str] = lambda: "no reason"
+) -> None:
+    """Wait for ``condition``; a limit only so that a failure ends."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, why()
+        time.sleep(0.05)

@@ -1,0 +1,135 @@
+"""The index follows the disk, whatever happens to either."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests.live.garden import Garden, until
+
+
+def test_a_project_is_found_edited_and_deleted(garden: Garden, project: Path) -> None:
+    garden.ctl("add", str(project))
+    garden.settle()
+    first = garden.lines("search", "merge cart lines", "-k", "3")[0]
+    assert (first["path"], first["symbol"], first["state"]) == (
+        "web/cart.ts",
+        "mergeCartLines",
+        "fresh",
+    )
+    assert {"project", "start_line", "end_line", "kind", "score", "schema"} <= set(first)
+    assert "build/generated.py" not in garden.found("generated thing")
+
+    file = project / "shop" / "shipping.py"
+    file.write_text(file.read_text() + "\n\ndef customs_declaration(parcel):\n    return parcel\n")
+    until(lambda: "shop/shipping.py" in garden.found("customs declaration", 1), 30)
+    file.unlink()
+    until(lambda: "shop/shipping.py" not in garden.found("customs declaration"), 30)
+    status = garden.json("status")
+    assert status["projects"][0]["settled"] is True
+    assert status["projects"][0]["pending"] == 0
+
+
+def test_what_changed_while_nobody_watched_is_found_at_the_start(
+    garden: Garden, project: Path
+) -> None:
+    garden.ctl("add", str(project))
+    garden.settle()
+    garden.stop()
+    (project / "late.py").write_text("def written_in_absence():\n    return 1\n")
+    (project / "shop" / "basket.py").unlink()
+    garden.start()
+    garden.settle()
+    assert "late.py" in garden.found("written in absence", 1)
+    assert "shop/basket.py" not in garden.found("basket total price")
+
+
+def test_a_new_ignore_rule_takes_files_out(garden: Garden, project: Path) -> None:
+    garden.ctl("add", str(project))
+    garden.settle()
+    assert "shop/shipping.py" in garden.found("shipping cost", 1)
+    (project / ".gardenerignore").write_text("shipping.py\n")
+    until(lambda: "shop/shipping.py" not in garden.found("shipping cost"), 30)
+    (project / ".gardenerignore").unlink()
+    until(lambda: "shop/shipping.py" in garden.found("shipping cost", 1), 30)
+
+
+def test_a_root_that_vanishes_freezes_its_project(garden: Garden, project: Path) -> None:
+    garden.ctl("add", str(project))
+    garden.settle()
+    hidden = project.with_name("elsewhere")
+    project.rename(hidden)
+    until(lambda: garden.json("status")["projects"][0]["state"] == "frozen", 30)
+    assert "does not exist" in garden.json("status")["projects"][0]["reason"]
+    assert garden.json("status")["projects"][0]["files"] == 5
+    hits = garden.lines("search", "shipping cost", "-k", "1")
+    assert hits[0]["state"] == "gone"
+    hidden.rename(project)
+    (project / "back.py").write_text("def returned_from_elsewhere():\n    return 2\n")
+    until(lambda: "back.py" in garden.found("returned from elsewhere", 1), 30)
+
+
+def test_an_index_that_was_deleted_is_rebuilt(garden: Garden, project: Path) -> None:
+    garden.ctl("add", str(project))
+    garden.settle()
+    before = garden.json("status")["projects"][0]["chunks"]
+    garden.stop()
+    shutil.rmtree(garden.home.index)
+    garden.start()
+    garden.settle()
+    assert garden.json("status")["projects"][0]["chunks"] == before
+    assert "shop/shipping.py" in garden.found("shipping cost", 1)
+
+
+def test_a_kill_in_the_middle_loses_nothing(garden: Garden, project: Path) -> None:
+    for number in range(300):
+        (project / f"module_{number}.py").write_text(
+            f"def function_number_{number}(value):\n    return value + {number}\n"
+        )
+    garden.ctl("add", str(project))
+    until(lambda: garden.json("status")["projects"][0]["pending"] > 0, 30)
+    garden.kill()
+    garden.start()
+    garden.settle()
+    status = garden.json("status")["projects"][0]
+    assert (status["files"], status["pending"]) == (305, 0)
+    assert "module_277.py" in garden.found("function_number_277", 3)
+
+
+def test_ten_thousand_files_at_once(garden: Garden, project: Path) -> None:
+    garden.ctl("add", str(project))
+    garden.settle()
+    many = project / "many"
+    for folder in range(100):
+        (many / str(folder)).mkdir(parents=True)
+        for number in range(100):
+            (many / str(folder) / f"m{number}.py").write_text(f"x_{folder}_{number} = 1\n" * 5)
+    garden.settle()
+    assert garden.json("status")["projects"][0]["files"] == 10_005
+    shutil.rmtree(many)
+    garden.settle()
+    assert garden.json("status")["projects"][0]["files"] == 5
+
+
+def test_secrets_reach_no_file_of_the_home(garden: Garden, project: Path) -> None:
+    secret = "AKIA" + "Z7QF3WLPX2VKDM5T"
+    (project / "config.py").write_text(f'AWS_KEY = "{secret}"\n\n\ndef connect():\n    return 1\n')
+    (project / ".env").write_text(f"TOKEN={secret}\n")
+    garden.ctl("add", str(project))
+    garden.settle()
+    assert "config.py" in garden.found("connect AWS_KEY", 3)
+    garden.stop()
+    found = subprocess.run(
+        ["grep", "-rl", secret, str(garden.home.root)], capture_output=True, text=True
+    )
+    assert found.stdout == ""
+
+
+def test_removing_a_project_forgets_it(garden: Garden, project: Path) -> None:
+    garden.ctl("add", str(project), "--name", "shop")
+    garden.settle()
+    garden.ctl("remove", "shop")
+    assert garden.json("status")["projects"] == []
+    assert garden.refusal("search", "shipping")["code"] == "refused"
+    assert (project / "README.md").is_file()
