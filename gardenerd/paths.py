@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-
-import platformdirs
 
 from gardenerd.errors import StorageError
 
@@ -61,6 +57,10 @@ class Home:
         inside = self.root / "run"
         if len(os.fsencode(inside)) <= _MAX_RUN_DIR_BYTES:
             return inside
+        # Imported here and below: every command pays for what this file imports.
+        import hashlib
+        import tempfile
+
         digest = hashlib.blake2s(os.fsencode(self.root), digest_size=6).hexdigest()
         return Path(tempfile.gettempdir()) / f"gardener-{os.getuid()}-{digest}"
 
@@ -119,4 +119,6 @@ def find_home() -> Home:
     named = os.environ.get("GARDENER_HOME")
     if named:
         return Home(Path(named).expanduser().absolute())
+    import platformdirs
+
     return Home(Path(platformdirs.user_data_dir("gardener", appauthor=False)))

@@ -8,9 +8,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -24,6 +24,8 @@ from gardenerd.wire.messages import MAX_REQUEST_BYTES, CancelRequest, Event, Ope
 DEFAULT_TIMEOUT_S = 30.0
 """A daemon answers in milliseconds; one that is silent for this long hangs."""
 
+# A live daemon answers or reports within this; silence beyond it makes the client look.
+_FIRST_LOOK_S = 0.1
 # How often a long wait looks whether the daemon still lives.
 _LIVENESS_S = 1.0
 # How long a cancelled request may take to say so before the client leaves anyway.
@@ -79,7 +81,8 @@ class Client:
                 f"the request has {len(data)} bytes; at most {MAX_REQUEST_BYTES} are taken",
                 hint="send less at once",
             )
-        require_daemon(self._home)
+        if not Path(self._home.request_endpoint.removeprefix("ipc://")).exists():
+            raise _not_running(self._home)
         dealer = self._connected()
         dealer.send(data)
         try:
@@ -140,6 +143,7 @@ class Client:
     ) -> Reply:
         """The last reply to the request: its result or its error."""
         heard = time.monotonic()
+        look = _FIRST_LOOK_S
         while True:
             silent = time.monotonic() - heard
             if timeout_s is not None and silent >= timeout_s:
@@ -147,9 +151,10 @@ class Client:
                     f"the daemon did not answer {operation.op!r} within {timeout_s:g} s",
                     hint="`gardenerctl logs` may say why; `gardenerctl restart` helps if it hangs",
                 )
-            left = _LIVENESS_S if timeout_s is None else min(_LIVENESS_S, timeout_s - silent)
+            left = look if timeout_s is None else min(look, timeout_s - silent)
             if not dealer.poll(max(1, int(left * 1_000))):
                 require_daemon(self._home)
+                look = _LIVENESS_S
                 continue
             reply = codec.decode_reply(dealer.recv())
             # An empty id answers what the daemon could not even read: this one, then.
@@ -182,6 +187,8 @@ def require_daemon(home: Home) -> None:
     Raises:
         DaemonNotRunningError: nobody does.
     """
+    import socket  # costs a tenth of `gardenerctl status`, which comes here only when it waits
+
     path = home.request_endpoint.removeprefix("ipc://")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(_LIVENESS_S)
@@ -192,6 +199,10 @@ def require_daemon(home: Home) -> None:
         except OSError as error:
             if error.errno == errno.EAGAIN:
                 return
-            raise DaemonNotRunningError(
-                f"gardenerd is not running for {home.root}", hint="start it: gardenerctl start"
-            ) from error
+            raise _not_running(home) from error
+
+
+def _not_running(home: Home) -> DaemonNotRunningError:
+    return DaemonNotRunningError(
+        f"gardenerd is not running for {home.root}", hint="start it: gardenerctl start"
+    )
