@@ -14,7 +14,7 @@ from lancedb.query import MatchQuery
 from gardenerd.index.embed import Embedder
 from gardenerd.index.identifiers import search_words
 from gardenerd.index.ranking import Candidate, Query, rank
-from gardenerd.index.table import ChunkTable, project_filter
+from gardenerd.index.table import ChunkTable, project_filter, reading
 from gardenerd.workers.jobs import Hit, Hits, SearchIndex
 
 # Candidates from each of the two searches.
@@ -40,10 +40,11 @@ def search(table: ChunkTable, embedder: Embedder, job: SearchIndex) -> Hits:
     depth = min(max(_DEPTH, 4 * job.k), _MAX_DEPTH)
     where = project_filter(job.projects)
     reader = table.reader()
-    lists = [
-        _by_text(reader, table, terms, where, depth),
-        _by_vector(reader, embedder, text, where, depth),
-    ]
+    with reading():
+        lists = [
+            _by_text(reader, table, terms, where, depth),
+            _by_vector(reader, embedder, text, where, depth),
+        ]
     candidates: dict[tuple[Any, ...], Candidate] = {}
     for rows in lists:
         for place, row in enumerate(rows):

@@ -9,11 +9,12 @@ a new generation: the index is derived, everything in it can be rebuilt.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from lancedb.index import FTS
 from numpy.typing import NDArray
 
 from gardenerd import durable
-from gardenerd.errors import IndexUnavailableError
+from gardenerd.errors import GardenerError, IndexUnavailableError
 from gardenerd.index.generation import new_generation, read_generation
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,20 @@ def record_batch(
     arrays += [pa.array(columns[name], pa.int32()) for name in _NUMBERS]
     arrays.append(pa.FixedSizeListArray.from_arrays(flat, dimensions))
     return pa.RecordBatch.from_arrays(arrays, schema=schema(dimensions))
+
+
+@contextlib.contextmanager
+def _told(doing: str) -> Generator[None]:
+    """Turn what LanceDB raises, of any type, into an error that says what to do."""
+    try:
+        yield
+    except GardenerError:
+        raise
+    except Exception as error:
+        raise IndexUnavailableError(
+            f"cannot {doing} the index: {_first_line(error)}",
+            hint="free some disk space if the disk is full; else it heals or is rebuilt by itself",
+        ) from error
 
 
 class ChunkTable:
@@ -159,20 +174,21 @@ class ChunkTable:
 
     def replace(self, project: str, paths: Sequence[str], batch: pa.RecordBatch | None) -> None:
         """Make ``batch`` all that the table holds of ``paths``, durably; None just removes them."""
-        if paths:
+        with _told("write"):
             for part in _parts(paths, _PATHS_IN_FILTER):
                 self._table.delete(f"project = {_quoted(project)} AND path IN ({_list(part)})")
-        if batch is not None and batch.num_rows:
-            self._table.add(batch)
-        self._commit()
+            if batch is not None and batch.num_rows:
+                self._table.add(batch)
+            self._commit()
 
     def remove_project(self, project: str) -> int:
         """Remove all rows of a project; returns how many there were."""
         where = f"project = {_quoted(project)}"
-        count = self._table.count_rows(where)
-        if count:
-            self._table.delete(where)
-            self._commit()
+        with _told("write"):
+            count = self._table.count_rows(where)
+            if count:
+                self._table.delete(where)
+                self._commit()
         return count
 
     def _commit(self) -> None:
@@ -203,13 +219,14 @@ class ChunkTable:
 
     def index_text(self) -> None:
         """Bring the full-text index up to date; rows outside it are found, but slowly."""
-        if not self._table.count_rows():
-            return
         if self._has_text_index:
-            self._table.optimize(cleanup_older_than=_KEEP_VERSIONS)
-        else:
-            self._build_text_index()
-        self._commit()
+            for failure in self.optimize():
+                log.warning("a step of the upkeep failed", extra={"cause": failure})
+            return
+        with _told("write"):
+            if self._table.count_rows():
+                self._build_text_index()
+                self._commit()
 
     def _build_text_index(self) -> None:
         # The words come split, stemmed and in lower case: see identifiers.
@@ -240,9 +257,10 @@ class ChunkTable:
                 self._build_text_index()
         except Exception as error:  # noqa: BLE001
             failures.append(f"full-text index: {_first_line(error)}")
-        self._sync()
-        self._synced = {name for name in self._synced if Path(name).exists()}
-        self._reopen()
+        with _told("open"):
+            self._sync()
+            self._synced = {name for name in self._synced if Path(name).exists()}
+            self._reopen()
         return failures
 
     # --- reading --------------------------------------------------------------------------
@@ -252,7 +270,10 @@ class ChunkTable:
         return self._has_text_index
 
     def count(self, project: str | None = None) -> int:
-        return self._reader.count_rows(None if project is None else f"project = {_quoted(project)}")
+        with _told("read"):
+            return self._reader.count_rows(
+                None if project is None else f"project = {_quoted(project)}"
+            )
 
     def unindexed_rows(self) -> int:
         """Rows that the full-text index does not hold yet."""
@@ -265,13 +286,14 @@ class ChunkTable:
         """Path → digest of the file and digests of its chunks, for the paths that have rows."""
         known: dict[str, tuple[str, list[str]]] = {}
         for part in _parts(paths, _PATHS_IN_FILTER):
-            rows = (
-                self._table.search()
-                .where(f"project = {_quoted(project)} AND path IN ({_list(part)})")
-                .select(["path", "digest", "chunk_digest"])
-                .limit(1_000_000)
-                .to_arrow()
-            )
+            with _told("read"):
+                rows = (
+                    self._table.search()
+                    .where(f"project = {_quoted(project)} AND path IN ({_list(part)})")
+                    .select(["path", "digest", "chunk_digest"])
+                    .limit(1_000_000)
+                    .to_arrow()
+                )
             for path, digest, chunk in zip(
                 *(rows[name].to_pylist() for name in ("path", "digest", "chunk_digest")),
                 strict=True,
@@ -280,8 +302,13 @@ class ChunkTable:
         return known
 
     def reader(self) -> Any:
-        """A handle that sees whole batches only; for searches."""
+        """A handle that sees whole batches only; for searches, within :func:`reading`."""
         return self._reader
+
+
+def reading() -> contextlib.AbstractContextManager[None]:
+    """Turns what a search in LanceDB raises into :class:`IndexUnavailableError`."""
+    return _told("search")
 
 
 def project_filter(projects: Iterable[str] | None) -> str | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gardenerd import logs, paths, settings
+from gardenerd.errors import IndexUnavailableError
 from gardenerd.workers.harness import Context, Harness, child_arguments
 from gardenerd.workers.jobs import (
     Done,
@@ -54,6 +55,15 @@ class Indexer:
                 return "write"
 
     def handle(self, job: IndexJob, context: Context) -> msgspec.Struct:
+        """Do one job. After an error of the table the next job opens it anew, and so heals it."""
+        try:
+            return self._do(job, context)
+        except IndexUnavailableError:
+            with self._opening:
+                self._opened = None
+            raise
+
+    def _do(self, job: IndexJob, context: Context) -> msgspec.Struct:
         match job:
             case IndexFiles():
                 from gardenerd.index.build import index_files
