@@ -22,10 +22,14 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+import msgspec
 import torch
+from accelerate.state import AcceleratorState
 from peft import LoraConfig, get_peft_model
+from peft.utils import get_peft_model_state_dict
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.utils.data import Dataset
 from transformers import (
@@ -36,7 +40,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from gardenerd.models import nll
+from gardenerd.models import adapters, nll
 from gardenerd.models.load import Base, load_base
 from gardenerd.train import dataset, loop
 from gardenerd.train import model as adapted
@@ -99,9 +103,7 @@ def make_base(folder: Path, texts: list[str]) -> None:
 
 class _Padded(Dataset[dict[str, Any]]):
     def __init__(self, base: Base, texts: list[str]) -> None:
-        self.rows = [
-            [base.start_token, *nll.encode(base, text), base.end_token] for text in texts
-        ]
+        self.rows = [[base.start_token, *nll.encode(base, text), base.end_token] for text in texts]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -148,16 +150,12 @@ def plain(folder: Path, texts: list[str], held: list[str], steps: int) -> dict[s
             seed=0,
         )
         trainer = Trainer(model=model, args=arguments, train_dataset=data, data_collator=_pad)
-        counted = 0
-
-        class Counting(torch.utils.data.DataLoader[Any]):
-            pass
-
         began = time.perf_counter()
         trainer.train()
         seconds = time.perf_counter() - began
-        # The sampler's order: the mean length stands for what was seen.
+        # The mean length stands for those of the functions that the sampler drew.
         counted = sum(len(row) - 1 for row in data.rows) / len(data.rows) * 4 * steps
+    AcceleratorState._reset_state(reset_partial_state=True)
     model.eval()
     return {
         "tokens_per_second": counted / seconds,
@@ -169,6 +167,7 @@ def plain(folder: Path, texts: list[str], held: list[str], steps: int) -> dict[s
 
 def ours(folder: Path, texts: list[str], held: list[str], tokens: float) -> dict[str, float]:
     """Gardener's loop over about as many real tokens."""
+    AcceleratorState._reset_state(reset_partial_state=True)  # the Trainer left it at float32
     base = load_base(folder, dtype=training_dtype())
     chosen = Hyperparameters(learning_rate=RATE, max_length=1_024, batch_tokens=4_096, fim_rate=0.0)
     examples = [
@@ -179,8 +178,6 @@ def ours(folder: Path, texts: list[str], held: list[str], tokens: float) -> dict
     rows = dataset.Rows(base, examples, max_length=1_024, rows_per_step=4, fim_rate=0.0, seed=0)
     per_step = sum(row.length - len(row.documents) for row in rows.step(0))
     steps = max(2, round(tokens / per_step))
-    import msgspec
-
     chosen = msgspec.structs.replace(chosen, steps=steps)
     with tempfile.TemporaryDirectory() as run:
         began = time.perf_counter()
@@ -196,6 +193,10 @@ def ours(folder: Path, texts: list[str], held: list[str], tokens: float) -> dict
             check=lambda: None,
         )
         seconds = time.perf_counter() - began
+    learned = get_peft_model_state_dict(model, adapter_name=adapted.NAME)
+    base = load_base(folder)
+    model = adapted.prepare(base, chosen, None)
+    adapters.put_weights(model, learned, adapted.NAME, where="memory")
     return {
         "tokens_per_second": result.tokens / seconds,
         "tokens": result.tokens,

@@ -45,29 +45,35 @@ def _attend(
     dropout: float = 0.0,
     scaling: float | None = None,
     *,
-    documents: Sequence[int],
+    documents: Sequence[int] | None = None,
     **_others: Any,
 ) -> tuple[torch.Tensor, None]:
     """One layer's attention.
 
     Args:
         query: (1, heads, tokens, width); key and value may have fewer heads.
-        documents: the length of each document in the row; their sum is ``tokens``.
+        documents: the length of each document in the row; their sum is ``tokens``. None: each row
+            is one document.
 
     Returns:
         (1, tokens, heads, width), and no attention weights.
     """
     del attention_mask
+    kind = query.dtype
+    if query.device.type == "cpu" and kind == torch.bfloat16:
+        # torch 2.13 on a processor: the backward pass is twice as fast in float32, and exact.
+        query, key, value = query.float(), key.float(), value.float()
     groups = query.shape[1] // key.shape[1]
     if groups > 1:
         key, value = (part.repeat_interleave(groups, dim=1) for part in (key, value))
+    lengths = [query.shape[2]] if documents is None else list(documents)
     pieces = [
         F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scaling, is_causal=True)
         for q, k, v in zip(
-            *(part.split(list(documents), dim=2) for part in (query, key, value)), strict=True
+            *(part.split(lengths, dim=2) for part in (query, key, value)), strict=True
         )
     ]
-    return torch.cat(pieces, dim=2).transpose(1, 2).contiguous(), None
+    return torch.cat(pieces, dim=2).transpose(1, 2).to(kind).contiguous(), None
 
 
 AttentionInterface.register(_NAME, _attend)
