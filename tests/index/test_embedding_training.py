@@ -12,6 +12,7 @@ from gardenerd.index.embed import StaticEmbedder
 from gardenerd.index.embedding import evaluation
 from gardenerd.index.embedding.counts import word_counts
 from gardenerd.index.embedding.pairs import Example, examples, from_text
+from gardenerd.index.embedding.passage import passage
 from gardenerd.index.embedding.training import Pairs, Recipe, save, train, train_tokenizer
 from gardenerd.seedling.corpus import SourceFile
 
@@ -44,6 +45,7 @@ def test_examples_of_a_file() -> None:
     found = {example.name: example for example in from_text("app/settings.py", SOURCE)}
     size = found["size"]
     assert size.place == "app/settings.py Reader"
+    assert size.symbol == "Reader size"
     assert size.signature.split() == ["@property", "def", "size(self)", "->", "int:"]
     assert size.questions == [
         "Number of bytes that were read.",
@@ -99,14 +101,14 @@ def test_a_tiny_run_learns_its_pairs(tmp_path: Path) -> None:
         (text for p in pairs for text in (p.body, p.signature, *p.questions)), vocabulary=600
     )
     rows = Pairs(pairs, tokenizer)
-    recipe = Recipe(seconds=2.5, batch=128, dimensions=32, name=0.0, keep=1.0)
+    recipe = Recipe(passes=80, batch=128, learning_rate=0.01, dimensions=32, name=0.0, keep=1.0)
     said: list[str] = []
 
     def watch(table: np.ndarray) -> str:
         said.append(str(table.shape))
         return said[-1]
 
-    task = evaluation.task(pairs)
+    task = evaluation.task(pairs, bare=True)
     before = evaluation.random_of(task, dimensions=32)
     table = train(rows, recipe, watch, watch_every=1.0)
     assert said[0] == str((tokenizer.get_vocab_size(), 32))
@@ -116,6 +118,12 @@ def test_a_tiny_run_learns_its_pairs(tmp_path: Path) -> None:
     after = evaluation.of_vectors(task, embedder.encode)
     assert before.recall_at_10 < 25
     assert after.recall_at_10 > 90
+
+
+def test_a_passage_is_bounded_and_says_its_symbol_first() -> None:
+    text = passage("Reader.size", "x" * 5000, "y" * 5000)
+    assert text.startswith("Reader.size Reader.size ")
+    assert len(text) < 1000
 
 
 def test_figures_by_hand() -> None:

@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verbs = parser.add_subparsers(dest="verb", required=True)
     train = verbs.add_parser("train", help="train the model anew")
     train.add_argument("--out", type=Path, default=FOLDER, help="folder to write the model to")
-    train.add_argument("--minutes", type=float, default=20.0, help="training time")
+    train.add_argument("--minutes", type=float, default=60.0, help="end earlier, if need be")
     train.add_argument("--threads", type=int, default=1, help="threads of the matrix products")
     evaluate = verbs.add_parser("evaluate", help="docstring to code on held-out packages")
     evaluate.add_argument("--model", default=EMBEDDED, help="as in load_embedder")
@@ -64,8 +64,8 @@ def _texts(kept: Sequence[Example]) -> Iterator[str]:
 def _evaluate(more: Path | None, model: str) -> None:
     held_out = list(examples(sources.held_out(more)))
     embedder = load_embedder(model)
-    for place in (False, True):
-        task = evaluation.task(held_out, place=place)
+    for bare in (True, False):
+        task = evaluation.task(held_out, bare=bare)
         size = {"questions": len(task.questions), "candidates": len(task.candidates)}
         rows = {
             f"{embedder.name} {embedder.fingerprint}": evaluation.of_vectors(task, embedder.encode),
@@ -74,7 +74,7 @@ def _evaluate(more: Path | None, model: str) -> None:
         }
         for name, row in rows.items():
             rounded = {k: round(v, 1) for k, v in dataclasses.asdict(row).items()}
-            print(json.dumps({"model": name, "file_and_class_shown": place, **size, **rounded}))
+            print(json.dumps({"model": name, "bare": bare, **size, **rounded}))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.sparse import csr_array, diags_array
 
 from gardenerd.index.embedding.counts import Rows, word_counts
+from gardenerd.index.embedding.passage import passage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,13 +48,16 @@ class Figures:
         )
 
 
-def task(examples: Sequence[Example], *, place: bool = False) -> Task:
-    """The retrieval task over `examples`; with `place`, code bears its file and class."""
+def task(examples: Sequence[Example], *, bare: bool = False) -> Task:
+    """The retrieval task over `examples`: code as the index embeds it, or `bare` of its symbol."""
     answers = [index for index, example in enumerate(examples) if example.documented]
-    head = "{0.place}\n{0.signature}\n{0.body}" if place else "{0.signature}\n{0.body}"
     return Task(
         questions=[examples[index].questions[0] for index in answers],
-        candidates=[head.format(example) for example in examples],
+        candidates=[
+            code if bare else passage(example.symbol, code)
+            for example in examples
+            for code in [f"{example.signature}\n{example.body}"]
+        ],
         answers=np.array(answers, dtype=np.int64),
     )
 

@@ -60,6 +60,11 @@ class Example:
     documented: bool = False
     """Whether the first question is the docstring's first paragraph."""
 
+    @property
+    def symbol(self) -> str:
+        """Enclosing classes and name, such as ``JSONDecoder raw decode``."""
+        return " ".join((*self.place.split(" ")[1:], self.name))
+
 
 def examples(sources: Iterable[Source]) -> Iterator[Example]:
     """The examples of `sources`, without repetitions of a body or of much-used docstrings."""

@@ -22,6 +22,7 @@ import torch
 from scipy.sparse import csr_array, diags_array, vstack
 
 from gardenerd.index.embedding.counts import Counts, Rows
+from gardenerd.index.embedding.passage import PASSAGE_CHARACTERS, SYMBOL_WEIGHT
 from gardenerd.index.embedding.words import pipeline
 
 if TYPE_CHECKING:
@@ -43,17 +44,22 @@ VOCABULARY = 32_000
 class Recipe:
     """What a training run is given; the defaults made the embedded model."""
 
-    seconds: float = 1200.0
+    passes: float = 6.0
+    """How often an example is seen; more of them learn these examples by heart."""
+    seconds: float = 3600.0
+    """After which the run ends early, its rate having fallen as planned for that."""
     batch: int = 2048
-    learning_rate: float = 0.01
-    keep: float = 0.8
+    learning_rate: float = 0.003
+    keep: float = 1.0
     """Share of the words of a text that a pass sees; the rest is dropped at random."""
-    place: float = 0.5
+    place: float = 0.25
     """Share of passes that see the file and class beside the code."""
     name: float = 0.15
-    """Share of passes that ask with the name alone, and then hide the signature."""
-    silent: float = 1.0
+    """Share of passes that ask with the name alone, and then hide symbol and signature."""
+    silent: float = 0.2
     """Share of the examples with nothing but a name to ask with that a pass sees."""
+    first: float = 0.3
+    """Share of passes that ask with the docstring's first paragraph whatever else there is."""
     group: int = 16
     """Neighbours from one file kept together in a batch: the hardest wrong answers."""
     dimensions: int = DIMENSIONS
@@ -91,12 +97,19 @@ class Pairs:
         self.names = counts([example.name for example in examples])
         self.places = counts([example.place for example in examples])
         self.signatures = counts([example.signature for example in examples])
-        self.bodies = counts([example.body for example in examples])
+        self.symbols = counts([example.symbol for example in examples]) * SYMBOL_WEIGHT
+        self.bodies = counts([example.body[:PASSAGE_CHARACTERS] for example in examples])
         files = [example.place.split(" ", 1)[0] for example in examples]
         self.files = np.unique(np.array(files), return_inverse=True)[1] if files else numbers
 
     def __len__(self) -> int:
         return len(self.bounds) - 1
+
+    def steps(self, recipe: Recipe) -> int:
+        """Batches of one pass, about."""
+        asking = float((np.diff(self.bounds) > 0).sum())
+        drawn = asking + recipe.silent * (len(self) - asking)
+        return max(1, int(drawn / recipe.batch))
 
     def passes(self, recipe: Recipe, random: np.random.Generator) -> Iterator[Batch]:
         """One pass over all examples: neighbours stay in groups, the groups are shuffled."""
@@ -114,14 +127,13 @@ class Pairs:
         numbers = self.bounds[rows + 1] - self.bounds[rows]
         named = (numbers == 0) | (random.random(len(rows)) < recipe.name)
         drawn = np.floor(random.random(len(rows)) * np.maximum(numbers, 1)).astype(np.int64)
-        # the docstring's first paragraph is the question most like those that people ask
-        drawn[random.random(len(rows)) < 0.3] = 0
+        drawn[random.random(len(rows)) < recipe.first] = 0
         asked = np.minimum(self.bounds[rows] + drawn, max(self.questions.shape[0] - 1, 0))
         if self.questions.shape[0]:
             question = _scaled(self.questions[asked], ~named) + _scaled(self.names[rows], named)
         else:
             question = self.names[rows]
-        code = self.bodies[rows] + _scaled(self.signatures[rows], ~named)
+        code = self.bodies[rows] + _scaled(self.signatures[rows] + self.symbols[rows], ~named)
         code = code + _scaled(self.places[rows], random.random(len(rows)) < recipe.place)
         return Batch(_thinned(question, recipe.keep, random), _thinned(code, recipe.keep, random))
 
@@ -193,7 +205,7 @@ def train(
     *,
     watch_every: float = 120.0,
 ) -> NDArray[np.float32]:
-    """(vocabulary, dimensions) float32 after `recipe.seconds` of training.
+    """(vocabulary, dimensions) float32, trained.
 
     `watch` is shown the table now and then, and what it says is logged.
     """
@@ -209,7 +221,7 @@ def train(
     log.info("start ready after %.0f s", time.monotonic() - began)
     if watch:
         log.info("start: %s", watch(start))
-    directions = torch.nn.Parameter(torch.from_numpy(start.copy()))
+    directions = torch.nn.Parameter(torch.from_numpy(start))
     weights = torch.nn.Parameter(torch.zeros(len(start), 1))
     scale = torch.nn.Parameter(torch.tensor(np.log(20.0), dtype=torch.float32))
     optimizer = torch.optim.Adam(
@@ -221,12 +233,13 @@ def train(
         betas=(0.9, 0.98),
     )
     rates = [group["lr"] for group in optimizer.param_groups]
-    begin, steps, passes, seen = time.monotonic(), 0, 0, 0.0
-    shown, loss_sum = begin, 0.0
-    while (now := time.monotonic()) - begin < recipe.seconds:
+    planned = max(1, round(recipe.passes * pairs.steps(recipe)))
+    begin = shown = time.monotonic()
+    steps, seen, loss_sum, spent = 0, 0, 0.0, 0.0
+    while spent < 1:
         for batch in pairs.passes(recipe, random):
             now = time.monotonic()
-            spent = min((now - begin) / recipe.seconds, 1.0)
+            spent = min(max((steps + 1) / planned, (now - begin) / recipe.seconds), 1.0)
             warm = min(1.0, (steps + 1) / 50)
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * warm * max(0.02, 0.5 * (1 + np.cos(np.pi * spent)))
@@ -246,13 +259,12 @@ def train(
             if now - shown > watch_every or spent >= 1:
                 said = watch(table.detach().numpy()) if watch else ""
                 log.info(
-                    "%4.0f s, pass %d, step %d, loss %.3f, scale %.1f %s",
-                    now - begin, passes, steps, loss_sum / seen, scale.exp().item(), said,
+                    "%4.0f s, step %d of %d, loss %.3f, scale %.1f %s",
+                    now - begin, steps, planned, loss_sum / seen, scale.exp().item(), said,
                 )  # fmt: skip
-                shown, loss_sum, seen = now, 0.0, 0.0
+                shown, loss_sum, seen = now, 0.0, 0
             if spent >= 1:
                 break
-        passes += 1
     return (directions * torch.exp(weights)).detach().numpy()
 
 
