@@ -77,11 +77,7 @@ def unload(arguments: argparse.Namespace, console: Console) -> int:
 
 def version(arguments: argparse.Namespace, console: Console) -> int:
     del arguments
-    try:
-        with Client(find_home()) as client:
-            hello = client.call(Hello(), timeout_s=2)
-    except (DaemonNotRunningError, TimedOutError):
-        hello = {}
+    hello = _hello(find_home()) or {}
     daemon = hello.get("version")
     if console.as_json:
         console.document({"version": __version__, "daemon": daemon})
@@ -105,7 +101,7 @@ def launch(home: Home) -> tuple[dict[str, Any], bool]:
     began = time.time()
     with _output(home).open("wb") as file:
         child = subprocess.Popen(
-            [sys.executable, "-P", "-m", "gardenerd", "run"],
+            [sys.executable, "-P", "-m", "gardenerd", "run", "--quiet"],
             cwd=home.root,
             env={**os.environ, "GARDENER_HOME": str(home.root)},
             stdin=subprocess.DEVNULL,
@@ -164,9 +160,10 @@ def _greet(home: Home, child: subprocess.Popen[bytes], began: float) -> tuple[di
 
 
 def _hello(home: Home) -> dict[str, Any] | None:
+    """What the daemon of ``home`` says of itself, and its process; None when nobody answers."""
     try:
         with Client(home) as client:
-            return client.call(Hello(), timeout_s=2)
+            return {"pid": _pid_in(home.lock), **client.call(Hello(), timeout_s=2)}
     except (DaemonNotRunningError, TimedOutError):
         return None
 

@@ -29,6 +29,8 @@ def status(arguments: argparse.Namespace, console: Console) -> int:
     console.line()
     daemon = {"kind": "supervisor", "state": "running", **(body.get("daemon") or {})}
     _processes([daemon, *(body.get("workers") or [])], console)
+    for warning in body.get("warnings") or []:
+        _labelled(console, "warning", clean(warning), style="yellow")
     _last_error(body.get("last_error"), console)
     return 0
 
@@ -55,6 +57,9 @@ def _daemon(body: dict[str, Any], console: Console) -> None:
 def _loop(loop: dict[str, Any], console: Console) -> None:
     state = str(loop.get("state", "unknown"))
     _labelled(console, "now", console.style(state.replace("_", " "), "bold", "green"))
+    if loop.get("progress") is not None:
+        at = f"{loop['progress']:.0f} % of run {loop.get('run')}, project {loop.get('project')}"
+        _labelled(console, "", clean(at))
     if reason := loop.get("reason"):
         _labelled(console, "why", clean(str(reason)))
     _labelled(console, "next", when(loop.get("next_window")))
@@ -69,8 +74,13 @@ def _model(model: dict[str, Any], console: Console) -> None:
         "model",
         f"{model.get('base')}, {f'adapter {adapter}' if adapter else 'no adapter yet'}",
     )
-    if text := against_base(model.get("scores")):
-        _labelled(console, "", text)
+    scores = model.get("scores") or {}
+    for project, found in scores.items():
+        if text := against_base(found):
+            head = f"{clean(project)}: " if len(scores) > 1 else ""
+            _labelled(console, "", head + text)
+    if problem := model.get("problem"):
+        _labelled(console, "", clean(problem))
 
 
 def _projects(projects: list[dict[str, Any]], console: Console) -> None:
@@ -89,6 +99,10 @@ def _projects(projects: list[dict[str, Any]], console: Console) -> None:
         for project in projects
     ]
     console.table(["project", "files", "chunks", "pending", "state", "path"], rows, right="lrrr")
+    for project in projects:
+        for text in (project.get("reason"), *(project.get("notes") or [])):
+            if text:
+                console.line(f"  {clean(project['name'])}: {clean(str(text))}")
 
 
 def _processes(processes: list[dict[str, Any]], console: Console) -> None:
@@ -109,16 +123,15 @@ def _last_error(error: Any, console: Console) -> None:
     if not error:
         return
     console.line()
-    if isinstance(error, dict):
-        text = f"{error.get('message', error)} ({moment(error.get('time'))})"
-    else:
-        text = str(error)
-    _labelled(console, "error", clean(text), style="red")
+    _labelled(console, "error", clean(str(error)), style="red")
 
 
 def state_of(project: dict[str, Any]) -> str:
-    """A project's state in a word: its own, else what ``settled`` says."""
-    return str(project.get("state") or ("settled" if project.get("settled") else "indexing"))
+    """A project's state in a word; one that is watched is settled, or still being indexed."""
+    state = str(project.get("state") or "ok")
+    if state != "ok":
+        return state
+    return "settled" if project.get("settled") else "indexing"
 
 
 def against_base(scores: Any) -> str:
