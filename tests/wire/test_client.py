@@ -93,9 +93,9 @@ def test_error_of_a_newer_daemon_is_still_an_error(home: Home) -> None:
     async def answer(operation: Operation, exchange: Exchange) -> Any:
         raise StrangeError("something new")
 
-    with serving(home, {"hello": answer}), Client(home) as client:
-        with pytest.raises(GardenerError, match="something new"):
-            client.call(Hello())
+    raises = pytest.raises(GardenerError, match="something new")
+    with serving(home, {"hello": answer}), Client(home) as client, raises:
+        client.call(Hello())
 
 
 def test_silence_times_out_and_a_late_answer_meets_no_other_call(home: Home) -> None:
