@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -85,14 +86,22 @@ class Pieces:
         return places
 
     def _learn(self, hashes: NDArray[np.uint64], pieces: Sequence[Sequence[int]]) -> None:
-        mask = (1 << _BITS) - 1
-        for key, slot, ids in zip(hashes, self._slots(hashes).tolist(), pieces, strict=True):
-            while self._keys[slot]:
-                slot = (slot + 1) & mask
-            self._keys[slot] = key
-            self._places[slot] = self._words
-            self._firsts[self._words] = self._used
-            self._counts[self._words] = len(ids)
-            self._ids[self._used : self._used + len(ids)] = ids
-            self._words += 1
-            self._used += len(ids)
+        """Remember the `pieces` of words whose `hashes` are new and differ from each other."""
+        number, total = len(pieces), sum(map(len, pieces))
+        counts = np.fromiter(map(len, pieces), dtype=np.int32, count=number)
+        new = slice(self._words, self._words + number)
+        self._counts[new] = counts
+        self._firsts[new] = self._used + np.cumsum(counts) - counts
+        self._ids[self._used : self._used + total] = list(chain.from_iterable(pieces))
+        places = np.arange(new.start, new.stop, dtype=np.int32)
+        slots = self._slots(hashes)
+        left = np.arange(number)
+        while len(left):  # each round, one of those that want the same free slot gets it
+            wanted, first = np.unique(slots[left], return_index=True)
+            winners = left[first[self._keys[wanted] == 0]]
+            self._keys[slots[winners]] = hashes[winners]
+            self._places[slots[winners]] = places[winners]
+            left = np.setdiff1d(left, winners, assume_unique=True)
+            slots[left] = (slots[left] + 1) & ((1 << _BITS) - 1)
+        self._words += number
+        self._used += total
