@@ -92,13 +92,12 @@ def _play(
 
     screen.scene("Learning: one night in a minute")
     outcome = clock.time("learning", lambda: scenes.train(client, screen, console, project))
-    held_out = outcome.pop("held_out", [])
     summary["train"] = outcome
 
     screen.scene("Completing code that it has never seen")
     summary["complete"] = clock.time(
         "completing and scoring",
-        lambda: scenes.complete(stage, client, screen, project, held_out),
+        lambda: scenes.complete(stage, client, screen, project, outcome),
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import msgspec
+
 from gardenerctl.console import Console, plural
 from gardenerctl.learning import show_training
 from gardenerctl.progress import Progress
@@ -133,35 +135,41 @@ def train(client: Client, screen: Screen, console: Console, project: str) -> dic
 
 
 def complete(
-    stage: Stage, client: Client, screen: Screen, project: str, held_out: list[str]
+    stage: Stage, client: Client, screen: Screen, project: str, outcome: dict[str, Any]
 ) -> dict[str, Any] | None:
     """Fill in a function that training never saw, by the base and by what serves now."""
-    gap = gap_in(stage.project, held_out)
+    gap = gap_in(stage.project, _held_out(stage, str(outcome["run"])))
     if gap is None:
         screen.say("no held-out file has a short function to complete", "yellow")
         return None
     path = str(stage.project / gap.path)
+    serving = {"base": "before: the base model"}
+    if outcome["outcome"] == "promoted":
+        serving["current"] = "now: with the new adapter"
     bits: dict[str, float] = {}
-    for adapter in ("base", "current"):
+    for adapter in serving:
         scored = client.call(Score(paths=[path], adapter=adapter, project=project), timeout_s=None)
         bits[adapter] = scored["files"][0]["bits_per_byte"]
-    screen.say(f"{gap.path}, never trained on: {gap.header}")
+    screen.say(f"{gap.path}:{gap.first}, never trained on: {gap.header}")
     cut(stage.project, gap)
     screen.code("as its author wrote it", gap.truth, "green")
     shown: dict[str, str] = {}
-    for adapter, title in (("base", "before: the base model"), ("current", "now: what serves")):
+    for adapter, title in serving.items():
         body = client.call(
             Complete(path=path, line=gap.first, max_tokens=64, adapter=adapter), timeout_s=_SLOW_S
         )
-        text = (gap.indent + str(body["text"])).splitlines()
-        shown[adapter] = "\n".join(text[: gap.last - gap.first + 3])
-        name = body.get("adapter") or "no adapter"
-        screen.code(f"{title} ({name})", shown[adapter])
-    change = 100 * (bits["current"] / bits["base"] - 1)
-    screen.table(
-        ["bits per byte", "base", "now", "change"],
-        [[gap.path, f"{bits['base']:.4f}", f"{bits['current']:.4f}", f"{change:+.1f} %"]],
-    )
+        # A base model rarely knows where to end: as many lines as there are, and two more.
+        lines = (gap.indent + str(body["text"])).splitlines()[: gap.last - gap.first + 3]
+        shown[adapter] = "\n".join(lines)
+        screen.code(title, shown[adapter])
+    row = [f"all of {gap.path}", f"{bits['base']:.4f}"]
+    if "current" in bits:
+        change = 100 * (bits["current"] / bits["base"] - 1)
+        row += [f"{bits['current']:.4f}", f"{change:+.1f} %"]
+        screen.table(["bits per byte", "before", "now", "change"], [row])
+    else:
+        screen.table(["bits per byte", "before and now"], [row])
+        screen.say("the candidate was not promoted, so the base model still serves", "yellow")
     return {
         "path": gap.path,
         "symbol": gap.symbol,
@@ -169,6 +177,15 @@ def complete(
         "completions": shown,
         "bits_per_byte": bits,
     }
+
+
+def _held_out(stage: Stage, run: str) -> list[str]:
+    """The project's files that the run was validated on, by its own report."""
+    report = stage.home.run_folder(run) / "report.json"
+    if not report.exists():
+        return []  # a run that was skipped validated nothing
+    scores = msgspec.json.decode(report.read_bytes())["scores"]
+    return [score["path"] for score in scores if score["slice"] != "general"]
 
 
 def _finds_new(body: dict[str, Any]) -> bool:
