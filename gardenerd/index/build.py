@@ -14,7 +14,8 @@ from gardenerd.index.embed import Embedder
 from gardenerd.index.languages import language_of
 from gardenerd.index.parsing import Piece, Rows
 from gardenerd.index.pool import parse_pieces
-from gardenerd.index.table import COLUMNS, ChunkTable, record_batch
+from gardenerd.index.rows import COLUMNS, record_batch
+from gardenerd.index.table import ChunkTable
 from gardenerd.workers.jobs import FileResult, Indexed, IndexFiles, IndexProgress
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,8 @@ def index_files(
     """
     started = time.perf_counter()
     paths = list(dict.fromkeys(job.paths))
-    known: Known = table.known_digests(job.project, paths) if table.count(job.project) else {}
+    fresh = len(paths) > _WRITE_FILES and not table.count(job.project)
+    known: Known = {} if fresh else table.known_digests(job.project, paths)
     parsed = parse_pieces(_cut(job, paths, known), len(paths))
     writer = _Writer(table, embedder, job.project, known, len(paths), update)
     try:

@@ -10,6 +10,7 @@ from tree_sitter import Node
 
 from gardenerd.index.docstrings import clean_comment, clean_docstring
 from gardenerd.index.languages import GRAMMARS, Grammar, parser_for
+from gardenerd.index.naming import named, text_of
 
 _MAX_SYMBOL = 200
 _MAX_SIGNATURE = 300
@@ -18,21 +19,7 @@ _MAX_DEPTH = 16
 # Statements nested in statements (if in try in if ...) at the top level of real code.
 _MAX_TRANSPARENT = 40
 
-_BODY_FIELDS = ("body", "declaration_list")
-_FUNCTION_VALUES = frozenset(
-    {"arrow_function", "function_expression", "generator_function", "function", "class"}
-)
-_JS_VALUED = frozenset(
-    {
-        "variable_declarator",
-        "assignment_expression",
-        "field_definition",
-        "public_field_definition",
-    }
-)
-_TYPE_SPECIFIERS = frozenset({"struct_specifier", "union_specifier", "enum_specifier"})
 _OPENING = re.compile(r"\s*(?:=>|[:={])?\s*$")
-_GO_KINDS = {"struct_type": "struct", "interface_type": "interface"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +99,11 @@ class _Walk:
                 break
             node = dressed
         kind = node.type
-        if kind in grammar.leaves and (named := self._leaf(node, scope)):
-            name, what, span = named
+        found = None
+        if kind in grammar.leaves:
+            found = named(node, grammar.leaves[kind], self._language, inside=scope.inside)
+        if found:
+            name, what, span = found
             self._add(outer if span is node else span, node, name, what, first, comments, scope)
             return None
         if kind in grammar.containers:
@@ -178,99 +168,9 @@ class _Walk:
     def _container_name(self, node: Node) -> str:
         if node.type == "impl_item":
             target = node.child_by_field_name("type")
-            return "" if target is None else re.sub(r"<.*", "", self._text(target), flags=re.S)
+            return "" if target is None else re.sub(r"<.*", "", text_of(target), flags=re.S)
         name = node.child_by_field_name("name")
-        return "" if name is None else self._text(name).strip("'\"").replace("::", ".")
-
-    def _leaf(self, node: Node, scope: _Scope) -> tuple[str, str, Node] | None:
-        """Name, kind and the node whose rows count; None when it defines nothing of ours."""
-        kind = self._grammar.leaves[node.type]
-        if node.type in _JS_VALUED:
-            return self._js_valued(node, scope)
-        if self._language in ("c", "cpp"):
-            return self._c_leaf(node, kind, scope)
-        name_node = node.child_by_field_name("name")
-        if name_node is None:
-            return None
-        name = self._text(name_node)
-        if self._language == "go":
-            if node.type == "method_declaration":
-                name = f"{self._go_receiver(node)}{name}"
-            elif node.type == "type_spec":
-                type_node = node.child_by_field_name("type")
-                kind = _GO_KINDS.get(type_node.type, kind) if type_node else kind
-                parent = node.parent
-                if parent is not None and parent.named_child_count == 1:
-                    return name, kind, parent
-        if kind == "function" and scope.inside:
-            kind = "method"
-        return name, kind, node
-
-    def _js_valued(self, node: Node, scope: _Scope) -> tuple[str, str, Node] | None:
-        field = "right" if node.type == "assignment_expression" else "value"
-        value = node.child_by_field_name(field)
-        if value is None or value.type not in _FUNCTION_VALUES:
-            return None
-        names = ("left",) if field == "right" else ("name", "property")
-        for each in names:
-            name = node.child_by_field_name(each)
-            if name is not None:
-                parent = node.parent
-                whole = node
-                if parent is not None and parent.named_child_count == 1:
-                    whole = parent  # `const f = ...;` with its keyword and semicolon
-                text = re.sub(r"^module\.exports\.|^exports\.|\.prototype\b", "", self._text(name))
-                what = "class" if value.type == "class" else "function"
-                return text, "method" if scope.inside and what == "function" else what, whole
-        return None
-
-    def _c_leaf(self, node: Node, kind: str, scope: _Scope) -> tuple[str, str, Node] | None:
-        if node.type == "declaration":  # `struct S {...} s;`
-            inner = node.child_by_field_name("type")
-            if inner is None or inner.type not in _TYPE_SPECIFIERS:
-                return None
-            found = self._c_leaf(inner, self._grammar.leaves[inner.type], scope)
-            return found and (found[0], found[1], node)
-        if node.type in _TYPE_SPECIFIERS:
-            name = node.child_by_field_name("name")
-            if name is None or node.child_by_field_name("body") is None:
-                return None
-            return self._text(name), kind, node
-        if node.type == "type_definition":
-            inner = node.child_by_field_name("type")
-            if inner is not None and inner.type in _TYPE_SPECIFIERS:
-                kind = "enum" if inner.type == "enum_specifier" else "struct"
-        name = self._c_declared(node)
-        if not name:
-            return None
-        if kind == "function" and (scope.inside or "." in name):
-            kind = "method"
-        return name, kind, node
-
-    def _c_declared(self, node: Node) -> str:
-        """The name inside pointers, arrays, parameter lists: ``*(*f(int))[3]`` declares f."""
-        if (name := node.child_by_field_name("name")) is not None:
-            return self._text(name)
-        for _ in range(12):
-            inner = node.child_by_field_name("declarator")
-            if inner is None:
-                inner = next(
-                    (c for c in node.named_children if c.type.endswith("declarator")), None
-                )
-            if inner is None:
-                break
-            node = inner
-        text = self._text(node) if node.named_child_count <= 3 else ""
-        return re.sub(r"\s+", "", text.replace("::", "."))
-
-    def _go_receiver(self, node: Node) -> str:
-        receiver = node.child_by_field_name("receiver")
-        found = (
-            re.search(r"\*?\s*(\w+)\s*(?:\[[^\]]*\])?\s*\)$", self._text(receiver))
-            if receiver is not None
-            else None
-        )
-        return f"{found[1]}." if found else ""
+        return "" if name is None else text_of(name).strip("'\"").replace("::", ".")
 
     def _add(
         self,
@@ -324,7 +224,7 @@ class _Walk:
         string = next(iter(first.named_children[:1]), None)
         if string is None or string.type != "string":
             return ""
-        return clean_docstring(self._text(string))
+        return clean_docstring(text_of(string))
 
     def _comment(self, rows: tuple[int, int]) -> str:
         lines = self._lines()[rows[0] : rows[1] + 1]
@@ -334,9 +234,6 @@ class _Walk:
         if not hasattr(self, "_split"):
             self._split = self._source.decode(errors="replace").split("\n")
         return self._split
-
-    def _text(self, node: Node) -> str:
-        return self._source[node.start_byte : node.end_byte].decode(errors="replace")
 
 
 def _last_row(node: Node) -> int:

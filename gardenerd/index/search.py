@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from lancedb.query import MatchQuery
 
 from gardenerd.index.embed import Embedder
 from gardenerd.index.identifiers import search_words
 from gardenerd.index.ranking import Candidate, Query, rank
-from gardenerd.index.table import ChunkTable, project_filter, reading
+from gardenerd.index.table import ChunkTable, match, project_filter, reading
 from gardenerd.workers.jobs import Hit, Hits, SearchIndex
 
 # Candidates from each of the two searches.
@@ -73,8 +72,7 @@ def _by_text(
 ) -> list[dict[str, Any]]:
     if not table.has_text_index:
         return []
-    wanted = MatchQuery(" ".join(terms), "search")  # pyright: ignore[reportCallIssue]
-    query = reader.search(wanted, query_type="fts")
+    query = reader.search(match(" ".join(terms)), query_type="fts")
     return _rows(query, "_score", where, depth)
 
 

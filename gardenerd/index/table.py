@@ -11,23 +11,21 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import shutil
-import threading
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import lancedb
-import numpy as np
 import pyarrow as pa
 from lancedb.index import FTS
-from numpy.typing import NDArray
+from lancedb.query import FullTextQuery, MatchQuery
 
-from gardenerd import durable
 from gardenerd.errors import GardenerError, IndexUnavailableError
 from gardenerd.index.generation import new_generation, read_generation
+from gardenerd.index.newfiles import NewFiles
+from gardenerd.index.rows import schema
 
 log = logging.getLogger(__name__)
 
@@ -39,35 +37,6 @@ _KEEP_VERSIONS = timedelta(seconds=60)
 _PATHS_IN_FILTER = 400
 _HEAL_TRIES = 8
 _INDEX_WORKERS = 2
-
-COLUMNS = (
-    "project", "path", "symbol", "kind", "language", "signature", "docstring", "text", "search",
-    "digest", "chunk_digest",
-)  # fmt: skip
-_NUMBERS = ("start_line", "end_line")
-
-
-def schema(dimensions: int) -> pa.Schema:
-    """Strings, 1-based line numbers, and one normalised float16 vector of ``dimensions``."""
-    return pa.schema(
-        [
-            *(pa.field(name, pa.string(), nullable=False) for name in COLUMNS),
-            *(pa.field(name, pa.int32(), nullable=False) for name in _NUMBERS),
-            pa.field("vector", pa.list_(pa.float16(), dimensions), nullable=False),
-        ]
-    )
-
-
-def record_batch(
-    columns: Mapping[str, Sequence[Any]], vectors: NDArray[np.floating]
-) -> pa.RecordBatch:
-    """Rows from columns; ``vectors`` is (rows, dimensions)."""
-    rows, dimensions = vectors.shape
-    flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float16).reshape(rows * dimensions))
-    arrays = [pa.array(columns[name], pa.string()) for name in COLUMNS]
-    arrays += [pa.array(columns[name], pa.int32()) for name in _NUMBERS]
-    arrays.append(pa.FixedSizeListArray.from_arrays(flat, dimensions))
-    return pa.RecordBatch.from_arrays(arrays, schema=schema(dimensions))
 
 
 @contextlib.contextmanager
@@ -97,9 +66,7 @@ class ChunkTable:
         self._folder = folder
         self._name = f"chunks-v{SCHEMA_VERSION}-{_safe(fingerprint)}-{dimensions}"
         self._dimensions = dimensions
-        self._synced: set[str] = set()
-        self._lock = threading.Lock()
-        self._readers = threading.Condition(threading.Lock())
+        self._new_files = NewFiles(self.path)
         self.generation = ""
         self._open()
 
@@ -140,12 +107,21 @@ class ChunkTable:
         table.count_rows()
         if table.schema != schema(self._dimensions):
             raise IndexUnavailableError("the table has another schema")
-        names = {index.name: index for index in table.list_indices()}
         # A damaged data or index file shows only when it is read.
         table.search().select(["path", "vector"]).limit(1).to_arrow()
         self._table = table
+        self._has_text_index = any("search" in index.columns for index in table.list_indices())
+        if self._has_text_index:
+            self._check_text_index()
         self._reader = database.open_table(self._name)
-        self._has_text_index = any("search" in index.columns for index in names.values())
+
+    def _check_text_index(self) -> None:
+        """A damaged full-text index shows only when it is asked; it is made anew from the rows."""
+        try:
+            self._table.search(match("a"), query_type="fts").limit(1).to_arrow()
+        except Exception as error:  # noqa: BLE001 - as above
+            log.warning("the full-text index is damaged", extra={"cause": _first_line(error)})
+            self._build_text_index()
 
     def _create(self) -> None:
         """Make an empty table under a new generation; whatever stood there goes."""
@@ -155,8 +131,8 @@ class ChunkTable:
         self._table = database.create_table(self._name, schema=schema(self._dimensions))
         self._reader = database.open_table(self._name)
         self._has_text_index = False
-        self._synced.clear()
-        self._sync()
+        self._new_files = NewFiles(self.path)
+        self._new_files.sync()
         self.generation = new_generation(self._folder)
         log.info("a new index table", extra={"generation": self.generation})
 
@@ -192,28 +168,8 @@ class ChunkTable:
         return count
 
     def _commit(self) -> None:
-        self._sync()
+        self._new_files.sync()
         self._reader.checkout_latest()
-
-    def _sync(self) -> None:
-        """Sync the files that came since the last time, and their folders."""
-        for name in ("data", "_deletions", "_transactions", "_versions"):
-            folder = self.path / name
-            if not folder.is_dir():
-                continue
-            fresh = [e for e in os.scandir(folder) if e.is_file() and e.path not in self._synced]
-            for entry in fresh:
-                try:
-                    descriptor = os.open(entry.path, os.O_RDONLY)
-                except FileNotFoundError:
-                    continue
-                try:
-                    durable.sync(descriptor)
-                finally:
-                    os.close(descriptor)
-                self._synced.add(entry.path)
-            if fresh:
-                durable.sync_folder(folder)
 
     # --- upkeep ---------------------------------------------------------------------------
 
@@ -258,8 +214,7 @@ class ChunkTable:
         except Exception as error:  # noqa: BLE001
             failures.append(f"full-text index: {_first_line(error)}")
         with _told("open"):
-            self._sync()
-            self._synced = {name for name in self._synced if Path(name).exists()}
+            self._new_files.sync()
             self._reopen()
         return failures
 
@@ -304,6 +259,11 @@ class ChunkTable:
     def reader(self) -> Any:
         """A handle that sees whole batches only; for searches, within :func:`reading`."""
         return self._reader
+
+
+def match(words: str) -> FullTextQuery:
+    """The full-text query for any of ``words``, which are split and stemmed as the rows are."""
+    return MatchQuery(words, "search")  # pyright: ignore[reportCallIssue]
 
 
 def reading() -> contextlib.AbstractContextManager[None]:

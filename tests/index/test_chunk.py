@@ -76,6 +76,12 @@ def test_definitions_on_one_line_share_one_chunk() -> None:
     assert [c.text for c in chunks] == [text.rstrip("\n")]
 
 
+def test_the_only_field_of_a_class_does_not_swallow_it() -> None:
+    chunks = chunk_text("a.js", "class A {\n\n  run = () => {\n    go();\n  };\n}\n")
+    found = [(c.symbol, c.start_line, c.end_line) for c in chunks]
+    assert found == [("A", 1, 1), ("A.run", 3, 5)]
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -6,15 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import psutil
+import pyarrow as pa
 import pytest
 
 from gardenerd.index.generation import read_generation
-from gardenerd.index.table import COLUMNS, ChunkTable, record_batch
+from gardenerd.index.rows import COLUMNS, record_batch
+from gardenerd.index.table import ChunkTable, match
 
 DIMENSIONS = 8
 
 
-def rows(path: str, count: int):
+def rows(path: str, count: int) -> pa.RecordBatch:
     columns: dict[str, list[object]] = {
         name: [f"{name} {n}" for n in range(count)] for name in COLUMNS
     }
@@ -98,6 +101,18 @@ def test_what_cannot_be_healed_is_made_anew(
     assert anew.count() == 4
 
 
+def test_a_damaged_text_index_is_made_anew_from_the_rows(tmp_path: Path) -> None:
+    table = filled(tmp_path)
+    damaged = [p for p in (table.path / "_indices").rglob("*") if p.is_file()]
+    for file in damaged:
+        file.write_bytes(b"")
+    healed = opened(tmp_path)
+    assert damaged
+    assert (healed.generation, healed.count()) == (table.generation, 7)
+    found = healed.reader().search(match("search"), query_type="fts").to_arrow()
+    assert found.num_rows == 7
+
+
 def test_another_embedder_means_another_table(tmp_path: Path) -> None:
     table = filled(tmp_path)
     other = opened(tmp_path, "other")
@@ -119,8 +134,6 @@ def test_replacing_is_by_path_and_project(tmp_path: Path) -> None:
 
 
 def test_descriptors_do_not_pile_up(tmp_path: Path) -> None:
-    import psutil
-
     table = filled(tmp_path)
     counts: list[int] = []
     for _ in range(6):
