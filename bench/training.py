@@ -169,13 +169,13 @@ def ours(folder: Path, texts: list[str], held: list[str], tokens: float) -> dict
     """Gardener's loop over about as many real tokens."""
     AcceleratorState._reset_state(reset_partial_state=True)  # the Trainer left it at float32
     base = load_base(folder, dtype=training_dtype())
-    chosen = Hyperparameters(learning_rate=RATE, max_length=1_024, batch_tokens=4_096, fim_rate=0.0)
+    chosen = Hyperparameters(learning_rate=RATE, max_length=1_024, batch_tokens=1_024, fim_rate=0.0)
     examples = [
         Example(id=str(i), path="", kind="function", language="python", text=text)
         for i, text in enumerate(texts)
     ]
     model = adapted.prepare(base, chosen, None)
-    rows = dataset.Rows(base, examples, max_length=1_024, rows_per_step=4, fim_rate=0.0, seed=0)
+    rows = dataset.Rows(base, examples, max_length=1_024, rows_per_step=1, fim_rate=0.0, seed=0)
     per_step = sum(row.length - len(row.documents) for row in rows.step(0))
     steps = max(2, round(tokens / per_step))
     chosen = msgspec.structs.replace(chosen, steps=steps)

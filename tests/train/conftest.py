@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from gardenerd import seedling
 from tests.tiny_models import make_base
 
 
@@ -12,6 +13,12 @@ from tests.tiny_models import make_base
 def one_thread() -> None:
     """The order of sums, and so the last bit, depends on the number of threads."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def little_general_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One short module is enough to see that general code is scored."""
+    monkeypatch.setattr(seedling, "GENERAL_MODULES", ("bisect",))
 
 
 @pytest.fixture(scope="session")

@@ -14,19 +14,6 @@ FAST = Hyperparameters(
 )
 _NOUNS = ["apple", "birch", "cedar", "daisy", "elder", "fern"]
 _NOUNS += ["grass", "hazel", "iris", "juniper", "kale", "lily"]
-    "apple",
-    "birch",
-    "cedar",
-    "daisy",
-    "elder",
-    "fern",
-    "grass",
-    "hazel",
-    "iris",
-    "juniper",
-    "kale",
-    "lily",
-]
 
 
 def example(number: int, **changes: Any) -> Example:
