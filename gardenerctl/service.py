@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,8 @@ def launch(home: Home) -> tuple[dict[str, Any], bool]:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    # Reaps it, should it end before this process does.
+    threading.Thread(target=child.wait, daemon=True).start()
     try:
         return _greet(home, child, began)
     except BaseException:
@@ -228,7 +231,8 @@ def _last_words(home: Home, began: float) -> str:
             traceback = str(entry.get("traceback", "")).strip().splitlines()
             return ": ".join([str(entry.get("event", "")), *traceback[-1:]])
     printed = _output(home).read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return printed[-1] if printed else "it said nothing"
+    errors = [line for line in printed if line.startswith("error: ")]
+    return (errors or printed or ["it said nothing"])[-1].removeprefix("error: ")
 
 
 def _mention_skew(hello: dict[str, Any], console: Console) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gardenerctl.console import Console, span
+from gardenerctl.console import Console
 from gardenerctl.tour import scenes
 from gardenerctl.tour.material import RICH_QUESTION, question_about
 from gardenerctl.tour.screen import Screen
@@ -50,9 +50,10 @@ def tour(arguments: argparse.Namespace, console: Console) -> int:
     total = sum(clock.seconds.values())
     screen.scene("Where the time went")
     rows = [
-        [name, span(took), f"{100 * took / total:.0f} %"] for name, took in clock.seconds.items()
+        [name, f"{took:.1f} s", f"{100 * took / total:.0f} %"]
+        for name, took in clock.seconds.items()
     ]
-    screen.table(["scene", "time", "share"], [*rows, ["all of it", span(total), ""]])
+    screen.table(["scene", "time", "share"], [*rows, ["all of it", f"{total:.1f} s", ""]])
     if console.as_json:
         summary["seconds"] = {**clock.seconds, "total": total}
         summary["home"] = str(stage.home.root) if arguments.keep else None
@@ -90,7 +91,7 @@ def _play(
         "editing and finding", lambda: scenes.edit(stage, client, screen, project)
     )
 
-    screen.scene("Learning: one night in a minute")
+    screen.scene("Learning: a night's work, now")
     outcome = clock.time("learning", lambda: scenes.train(client, screen, console, project))
     summary["train"] = outcome
 

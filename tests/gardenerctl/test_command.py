@@ -40,7 +40,7 @@ _STATUS: dict[str, Any] = {
     },
     "loop": {
         "state": "collecting",
-        "reason": "12 of 50 new examples; a run starts in the window 02:00-06:00 or when you are away",
+        "reason": "12 of 50 new examples; a run starts in the window 02:00-06:00, or when idle",
         "next_window": "2026-11-21T02:00+00:00",
         "new_examples": 12,
         "buffer": 1_204,
