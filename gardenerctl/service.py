@@ -166,7 +166,9 @@ def _hello(home: Home) -> dict[str, Any] | None:
     """What the daemon of ``home`` says of itself, and its process; None when nobody answers."""
     try:
         with Client(home) as client:
-            return {"pid": _pid_in(home.lock), **client.call(Hello(), timeout_s=2)}
+            found = client.call(Hello(), timeout_s=2)
+            # Read afterwards: before, the lock may still name a daemon that was killed.
+            return {**found, "pid": _pid_in(home.lock)}
     except (DaemonNotRunningError, TimedOutError):
         return None
 
