@@ -87,18 +87,23 @@ def _projects(projects: list[dict[str, Any]], console: Console) -> None:
     if not projects:
         console.line("no projects yet: gardenerctl add PATH")
         return
+    header = ["project", "files", "chunks", "pending", "state"]
     rows = [
         [
-            clean(str(project.get("name"))),
+            shorten(clean(str(project.get("name"))), 24),
             f"{project.get('files', 0):,}",
             f"{project.get('chunks', 0):,}",
             f"{project.get('pending', 0):,}",
             state_of(project),
-            shorten(clean(str(project.get("path"))), 26),
         ]
         for project in projects
     ]
-    console.table(["project", "files", "chunks", "pending", "state", "path"], rows, right="lrrr")
+    # The path takes what the other columns leave of the width.
+    taken = sum(max(len(row[at]) for row in (header, *rows)) + 2 for at in range(len(header)))
+    room = max(10, _WIDTH - taken - 2)
+    for row, project in zip(rows, projects, strict=True):
+        row.append(shorten(clean(str(project.get("path"))), room))
+    console.table([*header, "path"], rows, right="lrrr")
     for project in projects:
         for text in (project.get("reason"), *(project.get("notes") or [])):
             if text:
