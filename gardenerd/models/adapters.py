@@ -43,6 +43,7 @@ def attach(base: Base, folder: Path, *, name: str, model: Any = None) -> PeftMod
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise AdapterError(f"the configuration in {folder} is damaged: {error}") from error
     config.inference_mode = True
+    config.base_model_name_or_path = None  # the fingerprint has said whose it is
     if model is None:
         model = get_peft_model(base.model, config, adapter_name=name)
     else:

@@ -61,7 +61,10 @@ class _Window:
 
 def encode(base: Base, text: str) -> list[int]:
     """Tokens of ``text``; names of special tokens in it are read as the plain text they are."""
-    return base.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+    # `verbose` off: that a text is longer than the context is no surprise here, it is windowed.
+    return base.tokenizer.encode(
+        text, add_special_tokens=False, split_special_tokens=True, verbose=False
+    )
 
 
 def score(

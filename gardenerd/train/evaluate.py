@@ -13,9 +13,9 @@ from gardenerd.models import adapters, nll
 from gardenerd.models.load import Base
 from gardenerd.workers.jobs import AdapterRef, HeldOutText, PairedScore
 
-SLICE_BYTES = 120_000
+SLICE_BYTES = {"recent": 80_000, "older": 80_000, "general": 40_000}
 """Of each slice at most, so that validation takes about as long in every project."""
-FILE_BYTES = 12_000
+FILE_BYTES = 6_000
 """Of each file its beginning, up to this: many files say more than long ones."""
 
 
@@ -40,7 +40,11 @@ def bound(texts: Sequence[HeldOutText]) -> list[HeldOutText]:
     for text in sorted(texts, key=lambda text: hashlib.blake2b(text.path.encode()).digest()):
         head = beginning(text.text, FILE_BYTES)
         size = len(head.encode())
-        if not head.strip() or quality.is_data(head) or used.get(text.slice, 0) >= SLICE_BYTES:
+        if (
+            not head.strip()
+            or quality.is_data(head)
+            or used.get(text.slice, 0) >= SLICE_BYTES[text.slice]
+        ):
             continue
         used[text.slice] = used.get(text.slice, 0) + size
         kept.append(HeldOutText(path=text.path, slice=text.slice, text=head))

@@ -30,7 +30,7 @@ CHECKPOINT_SECONDS = 60.0
 _PASSES = 2
 _BETAS = (0.9, 0.95)
 _PLAN_AFTER = 4  # steps: then their speed tells how many fit the time limit
-_MICRO_TOKENS = 8_192  # in one forward pass; bounds the memory of activations
+_MICRO_TOKENS = 4_096  # in one forward pass; bounds the memory of activations
 _FROZEN_FACTOR = 10.0  # a step so many times slower than usual was not running all that time
 
 
@@ -171,19 +171,22 @@ class _Run:
         """One update of the adapter; False if it was left undone because the run shall leave."""
         number, chosen = self.result.steps, self._chosen
         if chosen.dropout > 0:
-            torch.manual_seed(chosen.seed * 1_000_003 + number)  # a function of the step, as the data is
+            torch.manual_seed(
+                chosen.seed * 1_000_003 + number
+            )  # a function of the step, as the data is
         rows = self._rows.step(number)
         size = max(1, self._micro_tokens // chosen.max_length)
-        # Apple's GPU keeps memory for every new shape that it meets.
-        fixed = size * chosen.max_length if self._base.device.type == "mps" else None
+        parts = [rows[i : i + size] for i in range(0, len(rows), size)]
+        # Filled up to a fixed shape: every new one costs a processor the making of its kernels (a
+        # tenth of the speed, measured), and Apple's GPU memory that it keeps.
         batches = [
             dataset.collate(
-                rows[i : i + size],
+                part,
                 padding=self._base.end_token,
                 device=self._base.device,
-                size=fixed,
+                size=len(part) * chosen.max_length,
             )
-            for i in range(0, len(rows), size)
+            for part in parts
         ]
         total = sum(batch.predicted for batch in batches)
         loss_sum = torch.zeros((), device=self._base.device)
