@@ -103,6 +103,7 @@ class Daemon:
             index=self._index,
             publish=self._publish,
             touched=self._learning.touch,
+            followed=lambda: self._schedule.soon("consider"),
         )
         answering = Answering(
             home=home,

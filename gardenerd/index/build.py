@@ -11,6 +11,7 @@ import msgspec
 import pyarrow as pa
 
 from gardenerd.index.embed import Embedder
+from gardenerd.index.embedding.passage import passage
 from gardenerd.index.languages import language_of
 from gardenerd.index.parsing import Piece, Rows
 from gardenerd.index.pool import parse_pieces
@@ -27,10 +28,6 @@ _WRITE_ROWS = 10_000
 _WRITE_SECONDS = 0.5
 # A search scans rows outside the full-text index one by one; beyond this it is felt.
 _MAX_UNINDEXED_ROWS = 1_000
-
-# What of a chunk its vector stands for: its name, what it says of itself, how it begins.
-_EMBED_DOCSTRING = 300
-_EMBED_BODY = 400
 
 Known = dict[str, tuple[str, list[str]]]
 
@@ -146,7 +143,7 @@ class _Writer:
                 columns["digest"] += [result.digest] * result.chunks
                 columns["language"] += [language_of(result.path)] * result.chunks
         texts = [
-            f"{symbol}\n{docstring[:_EMBED_DOCSTRING]}\n{text[:_EMBED_BODY]}"
+            passage(symbol, text, docstring)
             for symbol, docstring, text in zip(
                 columns["symbol"], columns["docstring"], columns["text"], strict=True
             )

@@ -223,7 +223,7 @@ class Answering:
                 hint="see `gardenerctl status`; .gitignore and .gardenerignore leave files out",
             )
         job = SearchIndex(query=query, k=k, projects=[project.id for project in projects])
-        return (await self._index.call(job, Hits)).hits
+        return (await self._index.call(job, Hits, retry=True)).hits
 
     def _note(self, projects: list[Project]) -> str:
         """Why the index may not show everything; empty when it does."""

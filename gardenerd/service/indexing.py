@@ -74,7 +74,10 @@ class _Tended:
 
 
 class Indexing:
-    """Tends every project. One task scans and indexes, in turn; another listens to the watcher."""
+    """Tends every project. One task scans and indexes, in turn; another listens to the watcher.
+
+    ``touched`` is called when files changed, ``followed`` when the index has caught up with them.
+    """
 
     def __init__(
         self,
@@ -85,6 +88,7 @@ class Indexing:
         index: Child,
         publish: Publish,
         touched: Callable[[], None],
+        followed: Callable[[], None],
     ) -> None:
         self._home = home
         self._settings = settings
@@ -92,6 +96,7 @@ class Indexing:
         self._index = index
         self._publish = publish
         self._touched = touched
+        self._followed = followed
         self._tended: dict[str, _Tended] = {}
         self._batches = Batcher(
             settle=settings.watch.settle_ms / 1_000, max_settle=settings.watch.max_settle_ms / 1_000
@@ -374,6 +379,7 @@ class Indexing:
             self._jobs_since_optimize += 1
             self._check_generation(answer.generation)
         if before:
+            self._followed()
             counts = self.counts(project.id)
             self._publish(
                 "index",

@@ -125,10 +125,10 @@ class Child:
     def state(self) -> Literal["absent", "starting", "frozen", "working", "idle"]:
         if self._process is None:
             return "absent"
-        if not self._process.ready.is_set():
-            return "starting"
         if self._frozen:
             return "frozen"
+        if not self._process.ready.is_set():
+            return "starting"
         return "working" if self._callers else "idle"
 
     def rss_bytes(self) -> int:
@@ -146,10 +146,15 @@ class Child:
         answer: type[T],
         *,
         on_update: Callable[[msgspec.Raw], None] | None = None,
+        retry: bool = False,
     ) -> T:
         """Give ``job`` to the child and return its answer.
 
         Cancelling the awaiting task cancels the job in the child too.
+
+        Args:
+            retry: give the job once more if the child dies under it. Only for a job that changes
+                nothing and sends no updates.
 
         Raises:
             WorkerError: the child died, hung or could not be started.
@@ -157,6 +162,11 @@ class Child:
         """
         self._callers += 1
         try:
+            return await self._call(job, answer, on_update)
+        except WorkerError:
+            # It may have been dead already, unnoticed; and a death says nothing of this job.
+            if not retry or self._leaving:
+                raise
             return await self._call(job, answer, on_update)
         finally:
             self._callers -= 1
@@ -244,18 +254,20 @@ class Child:
                 self._refuse_a_crash_loop()
                 self._process = await self._start()
             process = self._process
-        try:
-            await asyncio.wait_for(self._ready_or_dead(process), _START_SECONDS)
-        except TimeoutError:
-            self._kill(process)
-            raise WorkerError(
-                f"the {self.kind} worker did not start within {_START_SECONDS:.0f} s",
-                hint="try again; `gardenerctl logs` tells more",
-            ) from None
+        await self._until_ready(process)
         return process
 
-    async def _ready_or_dead(self, process: _Process) -> None:
+    async def _until_ready(self, process: _Process) -> None:
+        began = time.monotonic()
         while not process.ready.is_set():
+            if self._frozen:  # that time is not the child's
+                began = time.monotonic()
+            if time.monotonic() - began > _START_SECONDS:
+                self._kill(process)
+                raise WorkerError(
+                    f"the {self.kind} worker did not start within {_START_SECONDS:.0f} s",
+                    hint="try again; `gardenerctl logs` tells more",
+                )
             if process.popen.returncode is not None:
                 raise WorkerError(
                     f"the {self.kind} worker ended at its start "

@@ -44,7 +44,7 @@ export function mergeCartLines(lines: CartLine[]): CartLine[] {
   return [...merged].map(([sku, quantity]) => ({ sku, quantity }));
 }
 """,
-    "README.md": "# Shop\n\nA small shop.\n\n## Deployment\n\nRun the release pipeline on Fridays.\n",
+    "README.md": "# Shop\n\nA small shop.\n\n## Deployment\n\nReleases go out on Fridays.\n",
     ".gitignore": "build/\n*.log\n",
     "build/generated.py": "def generated_thing():\n    return 'never indexed'\n",
 }

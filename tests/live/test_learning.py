@@ -1,0 +1,207 @@
+"""A night: examples, a real training, the gate, promotion, rollback, completion, feedback.
+
+The base is a small random model, so that a night takes seconds; everything else is what serves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import sqlite3
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from gardenerd.core.holdout import held_out
+from tests.live.garden import Garden, until
+from tests.tiny_models import make_base
+
+TRAIN = """
+[model]
+base = "{base}"
+[train]
+rank = 8
+alpha = 16
+learning_rate = 0.005
+max_length = 256
+batch_tokens = 1024
+steps = {steps}
+warmup_steps = 2
+"""
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    return make_base(tmp_path / "base", architecture="llama")
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    """A project with real code to learn from: some of the standard library's packages."""
+    root = tmp_path / "library"
+    standard = Path(sysconfig.get_paths()["stdlib"])
+    for package in ("json", "email", "html", "urllib", "wsgiref", "importlib", "asyncio"):
+        for file in (standard / package).glob("*.py"):
+            if file.stat().st_size < 40_000:
+                (root / package).mkdir(parents=True, exist_ok=True)
+                (root / package / file.name).write_text(file.read_text())
+    return root
+
+
+@pytest.fixture
+def grove(garden: Garden, base: Path, library: Path) -> Garden:
+    """A garden on the small base, with the library indexed."""
+    garden.stop()
+    garden.configure(TRAIN.format(base=base, steps=30))
+    garden.start()
+    garden.ctl("add", str(library), "--name", "library")
+    garden.settle()
+    return garden
+
+
+def digest(folder: Path) -> dict[str, str]:
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
+
+
+def test_a_night_from_code_to_service(grove: Garden, base: Path, library: Path) -> None:
+    before = digest(base)
+    outcome = grove.json("train", "--wait")
+    assert outcome["outcome"] == "promoted", outcome
+    assert outcome["version"] == "v1"
+    assert outcome["run"]
+    for slice_ in ("recent", "older"):
+        assert outcome["scores"][slice_]["candidate"] < outcome["scores"][slice_]["incumbent"]
+    assert digest(base) == before
+
+    (adapter,) = grove.json("adapters")
+    assert (adapter["version"], adapter["serving"], adapter["parent"]) == ("v1", True, None)
+    status = grove.json("status")
+    assert status["model"] == {**status["model"], "base": str(base), "adapter": "v1"}
+    assert status["loop"]["buffer"] > 50
+    assert status["loop"]["new_examples"] == 0
+
+    file = str(library / "json" / "encoder.py")
+    scores = {
+        which: grove.lines("score", file, "--adapter", which)[0]["bits_per_byte"]
+        for which in ("base", "current", "v1")
+    }
+    assert scores["current"] == scores["v1"] < scores["base"]
+
+    grove.ctl("rollback")
+    assert grove.json("status")["model"]["adapter"] is None
+    assert grove.lines("score", file)[0]["bits_per_byte"] == scores["base"]
+    grove.ctl("rollback", "v1")
+    grove.stop()
+    grove.start()
+    assert grove.json("status")["model"]["adapter"] == "v1"
+    (run,) = grove.json("history")
+    assert (run["outcome"], run["version"]) == ("promoted", "v1")
+
+
+def test_completion_and_answers_name_what_served(grove: Garden, library: Path) -> None:
+    done = grove.json("complete", f"{library}/json/decoder.py:40", "--max-tokens", "8")
+    assert done["adapter"] is None
+    assert done["tokens"] <= 8
+    answer = grove.lines("ask", "how is a JSON string decoded?")[-1]
+    assert answer["mode"] == "extractive"
+    assert any(source["path"] == "json/decoder.py" for source in answer["sources"])
+    assert "model.base" in answer["text"]
+
+
+def test_feedback_survives_a_kill(grove: Garden) -> None:
+    answer = grove.lines("ask", "how is a JSON string decoded?")[-1]["answer"]
+    grove.ctl(
+        "feedback",
+        answer,
+        "bad",
+        "--correction",
+        "call py_scanstring with the text and the index after the quote",
+    )
+    grove.kill()
+    rows = sqlite3.connect(grove.home.database).execute(
+        "SELECT answer, verdict, correction FROM feedback"
+    )
+    assert rows.fetchall() == [
+        (answer, "bad", "call py_scanstring with the text and the index after the quote")
+    ]
+    grove.start()
+    assert grove.json("train", "--wait")["outcome"] in ("promoted", "rolled_back")
+
+
+def test_held_out_files_are_never_trained_on(grove: Garden, library: Path) -> None:
+    paths = [path.relative_to(library).as_posix() for path in library.rglob("*.py")]
+    grove.json("train", "--wait")
+    database = sqlite3.connect(grove.home.database)
+    trained = {row[0] for row in database.execute("SELECT path FROM examples")}
+    assert trained
+    assert trained.isdisjoint(held_out(paths))
+
+
+def test_too_little_to_learn_from_is_skipped_with_the_reason(grove: Garden, project: Path) -> None:
+    grove.ctl("add", str(project), "--name", "shop")
+    grove.settle()
+    outcome = grove.json("train", "--wait", "--project", "shop")
+    assert outcome["outcome"] == "skipped"
+    assert "examples" in outcome["reason"]
+
+
+def test_pause_resume_and_cancel(grove: Garden, base: Path) -> None:
+    grove.stop()
+    grove.configure(TRAIN.format(base=base, steps=100_000))
+    grove.start()
+    grove.ctl("train")
+    until(lambda: grove.json("status")["loop"]["state"] == "training", 60)
+    grove.ctl("pause")
+    assert grove.json("status")["loop"]["state"] == "paused"
+    worker = next(w for w in grove.json("ps")["workers"] if w["kind"] == "train")
+    assert worker["state"] == "frozen"
+    assert grove.refusal("train")["code"] == "refused"
+    grove.ctl("resume")
+    assert grove.json("status")["loop"]["state"] == "training"
+    grove.ctl("cancel")
+    until(lambda: grove.json("status")["loop"]["state"] in ("watching", "collecting"), 30)
+    assert grove.json("adapters") == []
+    assert grove.json("history")[0]["outcome"] == "failed"
+    assert [w for w in grove.json("ps")["workers"] if w["kind"] == "train"] == []
+
+
+def test_a_run_goes_on_after_a_kill(grove: Garden, base: Path) -> None:
+    grove.stop()
+    grove.configure(TRAIN.format(base=base, steps=120))
+    grove.start()
+    run = grove.json("train")["run"]
+    until(lambda: (grove.json("status")["loop"]["progress"] or 0) > 5, 90)
+    grove.kill()
+    grove.start()
+    until(lambda: grove.json("history")[0]["state"] == "ended", 120)
+    (ended,) = grove.json("history")
+    assert (ended["run"], ended["outcome"]) == (run, "promoted")
+
+
+def test_stopping_while_it_trains_is_prompt_and_saves(grove: Garden, base: Path) -> None:
+    grove.stop()
+    grove.configure(TRAIN.format(base=base, steps=100_000))
+    grove.start()
+    run = grove.json("train")["run"]
+    until(lambda: grove.json("status")["loop"]["state"] == "training", 60)
+    grove.signal(signal.SIGTERM)
+    assert grove.wait() == 0
+    grove.start()
+    until(lambda: grove.json("status")["loop"]["state"] == "training", 60)
+    assert grove.json("status")["loop"]["run"] == run
+    grove.ctl("cancel")
+
+
+def test_an_adapter_of_another_base_does_not_serve(grove: Garden, tmp_path: Path) -> None:
+    assert grove.json("train", "--wait")["outcome"] == "promoted"
+    other = make_base(tmp_path / "other", architecture="llama", seed=9)
+    grove.stop()
+    grove.configure(TRAIN.format(base=other, steps=30))
+    grove.start()
+    done = grove.run(
+        "complete", f"{tmp_path}/library/json/decoder.py:40", "--max-tokens", "4", "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    assert '"adapter":null' in done.stdout.replace(" ", "")
+    assert "another" in done.stdout
