@@ -59,6 +59,9 @@ def attach(base: Base, folder: Path, *, name: str, model: Any = None) -> PeftMod
 
 def detach(model: PeftModel, name: str) -> None:
     """Take the adapter ``name`` off; the base stays as it was."""
+    others = [other for other in model.peft_config if other != name]
+    if others and name in model.active_adapters:
+        model.set_adapter(others[0])
     model.delete_adapter(name)
 
 

@@ -28,9 +28,9 @@ def use(base: Base, max_length: int) -> bool:
         max_length: tokens in the longest document; a sliding window no shorter changes nothing.
     """
     config = base.model.config
-    window = getattr(config, "sliding_window", None)
-    sliding = window is not None and getattr(config, "use_sliding_window", True)
-    if getattr(config, "attn_logit_softcapping", None) or (sliding and window < max_length):
+    window = getattr(config, "sliding_window", None) or max_length
+    sliding = getattr(config, "use_sliding_window", True) and window < max_length
+    if getattr(config, "attn_logit_softcapping", None) or sliding:
         return False
     base.model.set_attn_implementation(_NAME)
     return base.model.config._attn_implementation == _NAME

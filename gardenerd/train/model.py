@@ -40,7 +40,7 @@ def prepare(base: Base, chosen: Hyperparameters, parent: AdapterRef | None) -> P
         r=chosen.rank,
         lora_alpha=chosen.alpha,
         lora_dropout=chosen.dropout,
-        target_modules=targets if targets == "all-linear" else sorted(names),
+        target_modules="all-linear" if targets == "all-linear" else sorted(names),
         task_type=TaskType.CAUSAL_LM,
         bias="none",
     )
