@@ -59,7 +59,7 @@ def _train(arguments: argparse.Namespace) -> None:
         checkpoint=out / "checkpoint.pt",
         device=arguments.device,
     )
-    model.to("cpu", torch.bfloat16).save_pretrained(out)
+    model.bfloat16().cpu().save_pretrained(out)
     checked = AutoModelForCausalLM.from_pretrained(out)
     print(json.dumps(figures | {"parameters": checked.num_parameters()}))
 

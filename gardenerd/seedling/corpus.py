@@ -95,12 +95,18 @@ def licences() -> list[tuple[str, str, str]]:
         if name not in used:
             continue
         found = metadata.metadata(distributions[0])
-        licence = found.get("License-Expression") or next(
-            (c.split(" :: ")[-1] for c in found.get_all("Classifier") or [] if "License ::" in c),
-            (found.get("License") or "see the package").splitlines()[0],
-        )
-        rows.append((name, found["Version"], licence))
+        rows.append((name, found["Version"], _licence(found)))
     return rows
+
+
+def _licence(package: metadata.PackageMetadata) -> str:
+    """By the expression, else the classifier, else the first line of the free text."""
+    if "License-Expression" in package:
+        return package["License-Expression"]
+    for classifier in package.get_all("Classifier") or []:
+        if classifier.startswith("License ::"):
+            return classifier.rpartition(" :: ")[2]
+    return package["License"].splitlines()[0] if "License" in package else "see the package"
 
 
 def _candidates() -> Iterator[tuple[str, Path, Path]]:

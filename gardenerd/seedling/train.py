@@ -61,7 +61,6 @@ def build(tokenizer: PreTrainedTokenizerFast, recipe: Recipe) -> LlamaForCausalL
             bos_token_id=None,
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
-            attn_implementation="sdpa",
         )
     )
 
@@ -82,7 +81,8 @@ def train(
     Returns:
         ``steps``, ``tokens``, ``minutes`` and ``loss`` (nats a token, of the last steps).
     """
-    model.to(device).train()
+    torch.nn.Module.to(model, torch.device(device))
+    model.train()
     optimizers = _optimizers(model, recipe)
     step, spent = _resume(model, optimizers, checkpoint)
     rows = data.rows(texts, tokenizer, length=recipe.length, seed=recipe.seed)
@@ -114,6 +114,7 @@ def train(
         if now - saved > _SAVE_SECONDS:
             _save(model, optimizers, step, now - started, checkpoint)
             saved = now
+    _save(model, optimizers, step, time.monotonic() - started, checkpoint)
     tokens = step * recipe.rows * recipe.length
     spent = (time.monotonic() - started) / 60
     return {"steps": step, "tokens": tokens, "minutes": spent, "loss": recent}

@@ -120,10 +120,14 @@ class Garden:
 
 
 def until(
-    condition: Callable[[], bool], seconds: float, why: Callable[[], str] = lambda: "no reason"
+    condition: Callable[[], bool],
+    seconds: float,
+    why: Callable[[], str] = lambda: "no reason",
+    *,
+    every: float = 0.05,
 ) -> None:
-    """Wait for ``condition``; a limit only so that a failure ends."""
+    """Wait for ``condition``, asked ``every`` seconds; a limit only so that a failure ends."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, why()
-        time.sleep(0.05)
+        time.sleep(every)

@@ -11,6 +11,7 @@ import sqlite3
 import sysconfig
 from pathlib import Path
 
+import psutil
 import pytest
 
 from gardenerd.core.holdout import held_out
@@ -205,3 +206,29 @@ def test_an_adapter_of_another_base_does_not_serve(grove: Garden, tmp_path: Path
     assert done.returncode == 0, done.stderr
     assert '"adapter":null' in done.stdout.replace(" ", "")
     assert "another" in done.stdout
+
+
+def test_it_learns_by_itself_and_yields_to_its_user(
+    grove: Garden, base: Path, library: Path
+) -> None:
+    """Inside the window a run starts unasked; a question of its user freezes it at once."""
+    grove.stop()
+    grove.configure(
+        TRAIN.format(base=base, steps=100_000)
+        + '[loop]\nwindow = "00:00-23:59"\nbatch_size = 20\nmin_free_memory_mb = 0\n'
+    )
+    grove.start()
+    # Asked rarely: a machine that is busy with asking is not one to train on.
+    until(
+        lambda: grove.json("status")["loop"]["state"] == "training",
+        150,
+        lambda: grove.json("status")["loop"]["reason"],
+        every=3.0,
+    )
+    assert grove.lines("search", "decode a JSON string", "-k", "1")
+    assert grove.json("status")["loop"]["state"] == "paused"
+    worker = next(w for w in grove.json("ps")["workers"] if w["kind"] == "train")
+    assert psutil.Process(worker["pid"]).status() == psutil.STATUS_STOPPED
+    assert "back" in grove.json("status")["loop"]["reason"]
+    grove.ctl("cancel")
+    until(lambda: grove.json("history")[0]["state"] == "ended", 30)
