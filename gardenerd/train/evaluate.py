@@ -40,11 +40,8 @@ def bound(texts: Sequence[HeldOutText]) -> list[HeldOutText]:
     for text in sorted(texts, key=lambda text: hashlib.blake2b(text.path.encode()).digest()):
         head = beginning(text.text, FILE_BYTES)
         size = len(head.encode())
-        if (
-            not head.strip()
-            or quality.is_data(head)
-            or used.get(text.slice, 0) >= SLICE_BYTES[text.slice]
-        ):
+        full = used.get(text.slice, 0) >= SLICE_BYTES[text.slice]
+        if full or not head.strip() or quality.is_data(head):
             continue
         used[text.slice] = used.get(text.slice, 0) + size
         kept.append(HeldOutText(path=text.path, slice=text.slice, text=head))

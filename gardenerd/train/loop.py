@@ -171,9 +171,8 @@ class _Run:
         """One update of the adapter; False if it was left undone because the run shall leave."""
         number, chosen = self.result.steps, self._chosen
         if chosen.dropout > 0:
-            torch.manual_seed(
-                chosen.seed * 1_000_003 + number
-            )  # a function of the step, as the data is
+            # A function of the step, as the data is.
+            torch.manual_seed(chosen.seed * 1_000_003 + number)
         rows = self._rows.step(number)
         size = max(1, self._micro_tokens // chosen.max_length)
         parts = [rows[i : i + size] for i in range(0, len(rows), size)]
