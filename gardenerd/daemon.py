@@ -164,6 +164,7 @@ class Daemon:
         stopping.cancel()
         for task in done:
             if task is not stopping:
+                log.error("a part ended", extra={"part_name": task.get_name()})
                 task.result()  # raises what ended it
 
     async def _close(self) -> None:
@@ -227,4 +228,8 @@ def run(home: Home, settings: Settings, *, terminal: bool) -> None:
         async def main() -> None:
             await Daemon(home, settings).run()
 
-        asyncio.run(main())
+        try:
+            asyncio.run(main())
+        except Exception:
+            log.exception("the daemon failed")
+            raise

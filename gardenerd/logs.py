@@ -13,6 +13,9 @@ from pathlib import Path
 _MAX_BYTES = 5_000_000
 _BACKUPS = 5
 
+# What an earlier call installed; other handlers of the process are not ours to touch.
+_installed: list[logging.Handler] = []
+
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -42,19 +45,26 @@ class _Plain(logging.Formatter):
 
 
 def configure(file: Path, *, level: str = "info", terminal: bool = False) -> None:
-    """Send the ``gardenerd`` loggers to ``file``, and to stderr too when ``terminal``."""
-    logger = logging.getLogger("gardenerd")
-    logger.setLevel(level.upper())
-    logger.propagate = False
-    for handler in list(logger.handlers):
-        logger.removeHandler(handler)
+    """Send our loggers, and the warnings of all others, to ``file``.
+
+    Args:
+        terminal: to stderr too.
+    """
+    ours, others = logging.getLogger("gardenerd"), logging.getLogger()
+    ours.setLevel(level.upper())
+    others.setLevel(logging.WARNING)
+    while _installed:
+        handler = _installed.pop()
+        others.removeHandler(handler)
         handler.close()
     rotating = logging.handlers.RotatingFileHandler(
         file, maxBytes=_MAX_BYTES, backupCount=_BACKUPS, encoding="utf-8", errors="backslashreplace"
     )
     rotating.setFormatter(_JsonLines())
-    logger.addHandler(rotating)
+    _installed.append(rotating)
     if terminal:
         stream = logging.StreamHandler(sys.stderr)
         stream.setFormatter(_Plain())
-        logger.addHandler(stream)
+        _installed.append(stream)
+    for handler in _installed:
+        others.addHandler(handler)

@@ -11,7 +11,8 @@ VOCABULARY = 8_192
 END = "<|endoftext|>"
 PREFIX, MIDDLE, SUFFIX = "<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>"
 # The names that Qwen2.5-Coder gives, so that prompts are made alike for both.
-SPECIAL = (END, PREFIX, MIDDLE, SUFFIX, "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>")
+PAD = "<|fim_pad|>"
+SPECIAL = (END, PREFIX, MIDDLE, SUFFIX, PAD, "<|repo_name|>", "<|file_sep|>")
 
 # Words keep one space before them, digits stand alone, an indentation is one piece: after the
 # splitting of GPT-4, for code.
@@ -39,7 +40,7 @@ def train(texts: Iterable[str]) -> PreTrainedTokenizerFast:
         tokenizer_object=tokenizer,
         bos_token=None,
         eos_token=END,
-        pad_token="<|fim_pad|>",
+        pad_token=PAD,
         additional_special_tokens=list(SPECIAL[1:4] + SPECIAL[5:]),
         clean_up_tokenization_spaces=False,
         model_max_length=2_048,

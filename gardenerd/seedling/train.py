@@ -18,6 +18,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from gardenerd.seedling import data
+from gardenerd.seedling import tokenizer as vocabulary
 
 _SAVE_SECONDS = 300.0
 _DECAY_SHARE = 0.25
@@ -59,8 +60,8 @@ def build(tokenizer: PreTrainedTokenizerFast, recipe: Recipe) -> LlamaForCausalL
             max_position_embeddings=2_048,
             tie_word_embeddings=True,
             bos_token_id=None,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.get_vocab()[vocabulary.END],
+            pad_token_id=tokenizer.get_vocab()[vocabulary.PAD],
         )
     )
 

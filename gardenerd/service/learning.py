@@ -68,6 +68,7 @@ class Learning:
         self._work: asyncio.Task[None] | None = None
         self._attempts = 0
         self._suspending = False
+        self._closing = False
         self._frozen_at: float | None = None
         self._last_touch = 0.0
         self._waiters: dict[str, asyncio.Future[dict[str, Any]]] = {}
@@ -241,8 +242,8 @@ class Learning:
 
     async def close(self) -> None:
         """Stop working; a run under way saves a checkpoint if it can within the time given."""
+        self._closing = True
         if self._work is not None and not self._work.done():
-            self._suspending = True
             if self._trainer.state != "absent":
                 self._trainer.terminate()
                 with contextlib.suppress(TimeoutError):
@@ -366,6 +367,8 @@ class Learning:
         try:
             report = await self._trainer.call(job, RunReport, on_update=self._on_update)
         except WorkerError as error:
+            if self._closing:
+                return  # its row says that it is unfinished: the next start takes it up
             if self._suspending:
                 self._tell(events.Suspended(run=run))
             elif self._attempts < _ATTEMPTS:
