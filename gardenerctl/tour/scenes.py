@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import msgspec
-
 from gardenerctl.console import Console, plural
 from gardenerctl.learning import show_training
 from gardenerctl.progress import Progress
@@ -138,7 +136,7 @@ def complete(
     stage: Stage, client: Client, screen: Screen, project: str, outcome: dict[str, Any]
 ) -> dict[str, Any] | None:
     """Fill in a function that training never saw, by the base and by what serves now."""
-    gap = gap_in(stage.project, _held_out(stage, str(outcome["run"])))
+    gap = gap_in(stage.project, outcome["held_out"])
     if gap is None:
         screen.say("no held-out file has a short function to complete", "yellow")
         return None
@@ -177,15 +175,6 @@ def complete(
         "completions": shown,
         "bits_per_byte": bits,
     }
-
-
-def _held_out(stage: Stage, run: str) -> list[str]:
-    """The project's files that the run was validated on, by its own report."""
-    report = stage.home.run_folder(run) / "report.json"
-    if not report.exists():
-        return []  # a run that was skipped validated nothing
-    scores = msgspec.json.decode(report.read_bytes())["scores"]
-    return [score["path"] for score in scores if score["slice"] != "general"]
 
 
 def _finds_new(body: dict[str, Any]) -> bool:

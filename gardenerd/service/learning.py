@@ -9,7 +9,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -382,7 +382,14 @@ class Learning:
         if verdict.version is not None:
             project = job.project
             self._publish("adapter", "promoted", {"project": project, "version": verdict.version})
-        self._finish(run, verdict.outcome, verdict.reason, verdict.version, verdict.scores)
+        self._finish(
+            run,
+            verdict.outcome,
+            verdict.reason,
+            verdict.version,
+            verdict.scores,
+            held_out=[score.path for score in report.scores if score.slice != "general"],
+        )
 
     def _on_update(self, body: msgspec.Raw) -> None:
         progress = msgspec.json.decode(body, type=TrainProgress)
@@ -427,6 +434,8 @@ class Learning:
         reason: str,
         version: str | None,
         scores: dict[str, dict[str, float]],
+        *,
+        held_out: Sequence[str] = (),
     ) -> None:
         promoting.tidy(run, self._home)
         self.progress = None
@@ -437,6 +446,7 @@ class Learning:
             "reason": reason,
             "version": version,
             "scores": scores,
+            "held_out": list(held_out),
         }
         log.info("run ended", extra={"run": run, "outcome": outcome, "reason": reason})
         self._tell(events.Ended(run=run, outcome=outcome, reason=reason))
