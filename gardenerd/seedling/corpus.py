@@ -17,7 +17,7 @@ from pathlib import Path
 from gardenerd.seedling import GENERAL_MODULES
 
 MEASURED = frozenset(
-    {"django", "sympy", "isympy", "matplotlib", "sklearn", "_pytest", "pytest", "sphinx"}
+    {"django", "sympy", "isympy", "matplotlib", "sklearn", "_pytest", "pytest", "py", "sphinx"}
     | {"astropy", "requests", "pylint", "xarray", "seaborn", "flask", "celery"}
 )
 HELD_OUT = frozenset(

@@ -75,7 +75,8 @@ class Rules:
         self._rules: list[_Rule] = []
         self._names: dict[str, list[int]] = {}
         self._suffixes: dict[str, list[int]] = {}
-        others: list[str] = []
+        by_path: list[str] = []
+        by_name: list[str] = []
         self._others: list[int] = []
         for line in lines:
             rule = _rule(line, flags)
@@ -89,11 +90,12 @@ class Rules:
             elif suffix := _SUFFIX.fullmatch(core):
                 self._suffixes.setdefault(self._key(suffix[1]), []).append(number)
             else:
+                others = by_name if rule.by_name else by_path
                 others.append(_NAMED_GROUP.sub("(?:", rule.regex.pattern))
                 self._others.append(number)
-        # three quick refusals, because nearly every file matches no pattern at all
         self._endings = tuple(self._suffixes)
-        self._any_other = re.compile("|".join(f"(?:{o})" for o in others), flags)
+        self._by_path = _any(by_path, flags)
+        self._by_name = _any(by_name, flags)
 
     def __bool__(self) -> bool:
         return bool(self._rules)
@@ -103,15 +105,21 @@ class Rules:
 
         ``path`` is relative to the folder of the ignore file, ``name`` its last part.
         """
-        path, name = as_bytes(path), as_bytes(name)
-        key = self._key(name)
-        found = list(self._names.get(key, ()))
-        if self._endings and key.endswith(self._endings):
+        if not path.isascii():
+            path, name = as_bytes(path), as_bytes(name)
+        key = name.lower() if self._fold else name
+        # nearly every file matches no pattern at all: find that out quickly
+        found: list[int] = []
+        if key in self._names:
+            found += self._names[key]
+        if key.endswith(self._endings):
             for suffix, numbers in self._suffixes.items():
                 if key.endswith(suffix):
                     found += numbers
-        if self._others and (self._any_other.search(path) or self._any_other.search(name)):
+        if self._by_path.search(path) or self._by_name.search(name):
             found += self._others
+        if not found:
+            return None
         for number in sorted(found, reverse=True):
             rule = self._rules[number]
             if rule.matches(path, name, folder):
@@ -168,6 +176,10 @@ def as_bytes(text: str) -> str:
 
 def _as_text(view: str) -> str:
     return view if view.isascii() else view.encode("latin-1").decode("utf-8", "replace")
+
+
+def _any(expressions: list[str], flags: re.RegexFlag) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{one})" for one in expressions) or "(?!)", flags)
 
 
 def _is_regular(descriptor: int) -> bool:

@@ -161,8 +161,6 @@ class _Walk:
             name = entry.name
             if not name.isascii() and not _is_utf8(name):
                 self._bad_name(folder.path + name)
-            elif entry.is_dir(follow_symlinks=False):
-                self._subfolder(folder, entry, pending)
             elif entry.is_file(follow_symlinks=False):
                 if folder.excludes_file(name) is not None:
                     found.excluded += 1
@@ -174,6 +172,8 @@ class _Walk:
                     continue  # deleted since the folder was read
                 except OSError:
                     found.unreadable.append(path)
+            elif entry.is_dir(follow_symlinks=False):
+                self._subfolder(folder, entry, pending)
 
     def _subfolder(self, folder: Folder, entry: os.DirEntry[str], pending: list[Folder]) -> None:
         if folder.excludes_folder(entry.name) is not None:

@@ -1,4 +1,4 @@
-"""A child's life, with a real process: answers, cancellation, death, frost, the supervisor's end."""
+"""A child's life, with a real process: answers, cancellation, death, frost, its end."""
 
 import asyncio
 import os
