@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -16,7 +15,7 @@ import msgspec
 from gardenerd import durable
 from gardenerd.core.holdout import held_out
 from gardenerd.core.quality import rejection
-from gardenerd.core.replay import Item, compose, evict
+from gardenerd.core.replay import compose, evict
 from gardenerd.core.reward import reward
 from gardenerd.core.slices import slices
 from gardenerd.models.info import find_base, inspect, resolve, train_defaults
@@ -116,28 +115,22 @@ async def _harvest(
     paths = [path for path in fresh if path not in kept_out]
     if not paths:
         return
-    chunks: list[ChunkText] = []
+    now = time.time()
+    kept: dict[str, list[str]] = {path: [] for path in paths}
 
     def collect(body: msgspec.Raw) -> None:
-        chunks.extend(msgspec.json.decode(body, type=Harvested).chunks)
+        # Stored as they come: a large project's texts never stand in memory together.
+        chunks = msgspec.json.decode(body, type=Harvested).chunks
+        examples = [_from_chunk(project, c, now) for c in chunks if rejection(c.text) is None]
+        stores.examples.add(examples)
+        for example in examples:
+            kept[example.path].append(example.id)
 
     job = Harvest(root=project.path, paths=paths, max_file_bytes=settings.watch.max_file_bytes)
     await index.call(job, Harvested, on_update=collect)
-    await asyncio.to_thread(_store_harvest, project, paths, chunks, stores)
-
-
-def _store_harvest(
-    project: Project, paths: list[str], chunks: list[ChunkText], stores: Stores
-) -> None:
-    now = time.time()
-    by_path: dict[str, list[Stored]] = {path: [] for path in paths}
-    for chunk in chunks:
-        if rejection(chunk.text) is None:
-            by_path[chunk.path].append(_from_chunk(project, chunk, now))
     with stores.database.transaction():
-        for path, examples in by_path.items():
-            stores.examples.add(examples)
-            stores.examples.retire_path(project.id, path, [example.id for example in examples])
+        for path, ids in kept.items():
+            stores.examples.retire_path(project.id, path, ids)
         stores.files.harvested(project.id, paths)
 
 
@@ -193,25 +186,27 @@ def _learn_from_feedback(project: Project, stores: Stores) -> None:
 def _bound_buffer(project: Project, settings: Settings, stores: Stores) -> None:
     stores.examples.purge_retired(project.id)
     everything = [*stores.examples.new(project.id), *stores.examples.old(project.id)]
-    stores.examples.delete(evict(_items(everything), settings.loop.buffer_size, seed=0))
+    stores.examples.delete(evict(everything, settings.loop.buffer_size, seed=0))
 
 
 def _compose(project: Project, settings: Settings, stores: Stores, seed: int) -> list[Example]:
-    new, old = stores.examples.new(project.id), stores.examples.old(project.id)
-    stored = {example.id: example for example in [*new, *old]}
     ids = compose(
-        _items(new), _items(old), settings.loop.training_set, settings.loop.replay_share, seed
+        stores.examples.new(project.id),
+        stores.examples.old(project.id),
+        settings.loop.training_set,
+        settings.loop.replay_share,
+        seed,
     )
     return [
         Example(
-            id=id,
-            path=stored[id].path,
-            kind=stored[id].kind,
-            language=stored[id].language,
-            text=stored[id].text,
-            weight=stored[id].weight,
+            id=stored.id,
+            path=stored.path,
+            kind=stored.kind,
+            language=stored.language,
+            text=stored.text,
+            weight=stored.weight,
         )
-        for id in ids
+        for stored in stores.examples.get(ids)
     ]
 
 
@@ -235,10 +230,6 @@ def _job(
         parent=incumbent,
         hyperparameters=hyperparameters,
     )
-
-
-def _items(examples: Iterable[Stored]) -> list[Item]:
-    return [Item(id=e.id, path=e.path, kind=e.kind) for e in examples]
 
 
 def _write_set(folder: Path, examples: list[Example]) -> None:

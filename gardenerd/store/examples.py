@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from gardenerd.core.replay import Item
 from gardenerd.store.database import Database
 
 
@@ -63,13 +64,18 @@ class Examples:
             (project, path, *keep),
         )
 
-    def new(self, project: str) -> list[Stored]:
-        """Never trained on, newest first."""
-        return self._select(project, "used = 0 ORDER BY created DESC, id")
+    def new(self, project: str) -> list[Item]:
+        """What no run has trained on, newest first; without the texts, which are large."""
+        return self._items(project, "used = 0")
 
-    def old(self, project: str) -> list[Stored]:
+    def old(self, project: str) -> list[Item]:
         """Trained on before: what is replayed."""
-        return self._select(project, "used > 0 ORDER BY created DESC, id")
+        return self._items(project, "used > 0")
+
+    def get(self, ids: Iterable[str]) -> list[Stored]:
+        """These examples, in this order; one that is gone is left out."""
+        found = [self._database.row("SELECT * FROM examples WHERE id = ?", (id,)) for id in ids]
+        return [_stored(row) for row in found if row is not None]
 
     def count(self, project: str) -> int:
         """Size of the buffer, without what is retired."""
@@ -94,11 +100,13 @@ class Examples:
     def purge_retired(self, project: str) -> None:
         self._database.run("DELETE FROM examples WHERE project = ? AND retired = 1", (project,))
 
-    def _select(self, project: str, where: str) -> list[Stored]:
+    def _items(self, project: str, where: str) -> list[Item]:
         rows = self._database.rows(
-            f"SELECT * FROM examples WHERE project = ? AND retired = 0 AND {where}", (project,)
+            "SELECT id, path, kind FROM examples WHERE project = ? AND retired = 0 "
+            f"AND {where} ORDER BY created DESC, id",
+            (project,),
         )
-        return [_stored(row) for row in rows]
+        return [Item(id=row["id"], path=row["path"], kind=row["kind"]) for row in rows]
 
 
 def _stored(row: sqlite3.Row) -> Stored:
