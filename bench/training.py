@@ -51,6 +51,9 @@ FUNCTIONS = 256
 EVALUATED = 64
 RATE = 1e-3
 LIMIT = 4.0
+_WARMUP = 2
+# One row a step: about the tokens of four functions, so both recipes take as many steps.
+_ROW = 512
 _END = "<|endoftext|>"
 
 
@@ -139,7 +142,7 @@ def plain(folder: Path, texts: list[str], held: list[str], steps: int) -> dict[s
             max_steps=steps,
             learning_rate=RATE,
             lr_scheduler_type="cosine",
-            warmup_steps=2,
+            warmup_steps=_WARMUP,
             weight_decay=0.01,
             logging_strategy="no",
             save_strategy="no",
@@ -169,13 +172,15 @@ def ours(folder: Path, texts: list[str], held: list[str], tokens: float) -> dict
     """Gardener's loop over about as many real tokens."""
     AcceleratorState._reset_state(reset_partial_state=True)  # the Trainer left it at float32
     base = load_base(folder, dtype=training_dtype())
-    chosen = Hyperparameters(learning_rate=RATE, max_length=1_024, batch_tokens=1_024, fim_rate=0.0)
+    chosen = Hyperparameters(
+        learning_rate=RATE, max_length=_ROW, batch_tokens=_ROW, fim_rate=0.0, warmup_steps=_WARMUP
+    )
     examples = [
         Example(id=str(i), path="", kind="function", language="python", text=text)
         for i, text in enumerate(texts)
     ]
     model = adapted.prepare(base, chosen, None)
-    rows = dataset.Rows(base, examples, max_length=1_024, rows_per_step=1, fim_rate=0.0, seed=0)
+    rows = dataset.Rows(base, examples, max_length=_ROW, rows_per_step=1, fim_rate=0.0, seed=0)
     per_step = sum(row.length - len(row.documents) for row in rows.step(0))
     steps = max(2, round(tokens / per_step))
     chosen = msgspec.structs.replace(chosen, steps=steps)
