@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import secrets
 import shutil
 import time
@@ -16,12 +15,13 @@ import msgspec
 
 from gardenerd.core import effects, events
 from gardenerd.core.machine import Loop, step
-from gardenerd.core.pace import Facts, may_train
+from gardenerd.core.pace import Verdict, may_train
 from gardenerd.errors import CancelledError, GardenerError, RefusedError, WorkerError
-from gardenerd.host import Host, Load, free_memory_mb
+from gardenerd.host import Host
 from gardenerd.paths import Home
 from gardenerd.service import promoting
 from gardenerd.service.preparing import TooLittle, prepare, read_job
+from gardenerd.service.presence import Presence
 from gardenerd.settings import Settings
 from gardenerd.store.projects import Project
 from gardenerd.store.stores import Stores
@@ -62,15 +62,13 @@ class Learning:
         self._stores = stores
         self._index = index
         self._trainer = trainer
-        self._host = host
-        self._load = Load()
+        self._presence = Presence(host)
         self._publish = publish
         self._work: asyncio.Task[None] | None = None
         self._attempts = 0
         self._suspending = False
         self._closing = False
         self._frozen_at: float | None = None
-        self._last_touch = 0.0
         self._waiters: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._followers: dict[str, list[Callable[[dict[str, Any]], None]]] = {}
 
@@ -133,7 +131,7 @@ class Learning:
 
     def touch(self) -> None:
         """The user did something: a run that nobody asked for yields at once."""
-        self._last_touch = time.monotonic()
+        self._presence.touch()
         if self.loop.busy and not self.loop.attended and "host" not in self.loop.held:
             self._tell(events.Held(by="host", reason="you are back"))
 
@@ -155,31 +153,10 @@ class Learning:
         return waiting
 
     def rollback(self, project: Project, version: str | None) -> dict[str, Any]:
-        """Serve ``version`` (``base`` for none; None: what served before), at once.
-
-        Raises:
-            NotFoundError: no such version.
-            RefusedError: it is damaged, of another base, or nothing served before.
-        """
-        serving = self._stores.adapters.serving(project.id)
-        if version is None:
-            if serving is None:
-                raise RefusedError(
-                    f"the base serves {project.name}; there is nothing to roll back",
-                    hint="see `gardenerctl adapters`",
-                )
-            target = self._stores.adapters.previous(project.id)
-        else:
-            target = None if version == "base" else version
-        before = self._stores.adapters.serve(project.id, target, time.time())
-        log.info("rolled back", extra={"project": project.id, "from": before, "to": target})
-        self._publish("adapter", "rolled_back", {"project": project.name, "version": target})
-        now = target or "base"
-        return {
-            "message": f"{project.name} is served by {now} (before: {before or 'base'})",
-            "version": now,
-            "previous": before or "base",
-        }
+        """Serve ``version`` (``base`` for none; None: what served before), at once."""
+        told = promoting.roll_back(project, version, self._stores)
+        self._publish("adapter", "rolled_back", {"project": project.name, **told})
+        return told
 
     async def forget(self, project: str) -> None:
         """Remove the files of a project that is no longer tended."""
@@ -212,7 +189,7 @@ class Learning:
             return
         waiting = {p.id: self.new_examples(p.id) for p in self._stores.projects.all()}
         project = max(waiting, key=lambda id: waiting[id], default="")
-        verdict = may_train(await self._facts(waiting.get(project, 0)), self._settings.loop)
+        verdict = await self._verdict(waiting.get(project, 0))
         if self.loop.busy:  # a person was faster
             return
         self._tell(
@@ -234,7 +211,7 @@ class Learning:
                     self._tell(events.Released(by="host"))
                 await asyncio.sleep(_WATCH_SECONDS)
                 continue
-            verdict = may_train(await self._facts(None), self._settings.loop)
+            verdict = await self._verdict(None)
             if verdict.allowed:
                 self._tell(events.Released(by="host"))
             else:
@@ -256,28 +233,11 @@ class Learning:
                 waiter.set_exception(CancelledError("the daemon is stopping"))
                 waiter.exception()  # a waiter that nobody awaits is no defect
 
-    async def _facts(self, new_examples: int | None) -> Facts:
-        """What the pace is decided on. None: the question is whether a run may go on."""
-        idle, power, hot = await asyncio.gather(
-            self._host.idle_seconds(), self._host.power(), self._host.hot()
-        )
-        if self._last_touch:
-            since_touch = time.monotonic() - self._last_touch
-            idle = since_touch if idle is None else min(idle, since_touch)
-        local = time.localtime()
-        own = {os.getpid()} | {c.pid for c in (self._index, self._trainer) if c.pid}
-        return Facts(
-            minute=local.tm_hour * 60 + local.tm_min,
-            now=time.time(),
-            idle_seconds=idle,
-            on_battery=power.on_battery,
-            hot=hot,
-            free_memory_mb=free_memory_mb(),
-            busy=self._load.others(own),
-            new_examples=new_examples or 0,
-            paused_until=self.paused_until,
-            running=new_examples is None,
-        )
+    async def _verdict(self, new_examples: int | None) -> Verdict:
+        """The pace's decision; None asks whether a run under way may go on."""
+        own = {child.pid for child in (self._index, self._trainer) if child.pid}
+        facts = await self._presence.facts(new_examples, self.paused_until, own)
+        return may_train(facts, self._settings.loop)
 
     def _lift_pause(self) -> None:
         until = self.paused_until

@@ -17,10 +17,12 @@ import msgspec
 
 from gardenerd import durable
 from gardenerd.core import gate
+from gardenerd.errors import RefusedError
 from gardenerd.models.card import read_card
 from gardenerd.paths import Home
 from gardenerd.service.preparing import read_job, read_set
 from gardenerd.store.adapters import Adapter
+from gardenerd.store.projects import Project
 from gardenerd.store.stores import Stores
 from gardenerd.workers.jobs import RunReport
 
@@ -81,6 +83,30 @@ async def judge(run: str, report: RunReport, *, home: Home, stores: Stores) -> V
         report=msgspec.to_builtins(report),
     )
     return verdict
+
+
+def roll_back(project: Project, version: str | None, stores: Stores) -> dict[str, str]:
+    """Serve ``version`` (``base`` for none; None: what served before), at once.
+
+    Raises:
+        NotFoundError: no such version.
+        RefusedError: it is damaged, or the base serves already.
+    """
+    serving = stores.adapters.serving(project.id)
+    if version is None and serving is None:
+        raise RefusedError(
+            f"the base serves {project.name}; there is nothing to roll back",
+            hint="see `gardenerctl adapters`",
+        )
+    target = stores.adapters.previous(project.id) if version is None else version
+    stores.adapters.serve(project.id, None if target == "base" else target, time.time())
+    now, before = target or "base", serving or "base"
+    log.info("rolled back", extra={"project": project.id, "from": before, "to": now})
+    return {
+        "message": f"{project.name} is served by {now} (before: {before})",
+        "version": now,
+        "previous": before,
+    }
 
 
 def tidy(run: str, home: Home) -> None:

@@ -1,0 +1,81 @@
+"""Settings are valid or refused as a whole, with every problem named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gardenerd.errors import SettingsError
+from gardenerd.settings import Settings, Train, load, parse, parse_duration, parse_window
+
+
+def test_a_missing_file_means_the_defaults(tmp_path: Path) -> None:
+    assert load(tmp_path / "none.toml") == Settings()
+
+
+def test_the_defaults_are_valid() -> None:
+    defaults = Settings()
+    for section in (defaults.watch, defaults.index, defaults.model, defaults.train):
+        assert section.problems() == []
+    assert defaults.loop.problems() == []
+    assert defaults.train.warnings() == []
+
+
+def test_all_problems_are_listed_together() -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse(
+            {
+                "train": {
+                    "rank": 0,
+                    "dropout": 1.0,
+                    "learning_rate": 0.5,
+                    "target_modules": ["q_proj", "nonsense"],
+                    "steps": "many",
+                    "colour": "green",
+                },
+                "loop": {"window": "late", "batch_size": 0},
+                "nowhere": {},
+            }
+        )
+    for word in (
+        *("train.rank", "train.dropout", "train.learning_rate", "nonsense", "train.steps"),
+        *("train.colour", "loop.window", "loop.batch_size", "[nowhere]"),
+    ):
+        assert word in caught.value.message
+
+
+@pytest.mark.parametrize("rate", [0.99e-5, 1.01e-2, -1.0, float("nan")])
+def test_learning_rates_that_cannot_work_are_refused(rate: float) -> None:
+    assert Train(learning_rate=rate).problems()
+
+
+@pytest.mark.parametrize(("rate", "warned"), [(1e-5, True), (2e-5, False), (1e-3, False)])
+def test_unusual_learning_rates_are_warned_about(rate: float, warned: bool) -> None:
+    assert Train(learning_rate=rate).problems() == []
+    assert bool(Train(learning_rate=rate).warnings()) is warned
+
+
+@pytest.mark.parametrize("text", ["[train", "train = 3", "\xff"])
+def test_a_broken_file_is_named(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "config.toml"
+    file.write_bytes(text.encode("latin-1"))
+    with pytest.raises(SettingsError, match=r"config\.toml") as caught:
+        load(file)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("5m", 300), ("2h", 7_200), ("0", 0), ("-1", float("inf")), ("soon", None)],
+)
+def test_durations(text: str, seconds: float | None) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "minutes"),
+    [("02:00-06:00", (120, 360)), ("23:30-1:15", (1_410, 75)), ("24:00-1:00", None), ("2-3", None)],
+)
+def test_windows(text: str, minutes: tuple[int, int] | None) -> None:
+    assert parse_window(text) == minutes
