@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from watchfiles import watch
+from watchfiles import Change, watch
 
 from gardenerd.watch.builtin import VERSION_CONTROL
 from gardenerd.watch.filters import RULE_FILES
@@ -238,7 +238,7 @@ class _Listener:
             if not self.ready.is_set():
                 self._post(self.ready.set)
             if changes:
-                notices = self._sort(path for _, path in changes)
+                notices = self._sort(changes)
                 if notices:
                     self._post(self._owner.heard, self, notices)
             if time.monotonic() >= next_check:
@@ -258,17 +258,21 @@ class _Listener:
         if changed:
             self._post(self._owner.roots_changed, self, changed)
 
-    def _sort(self, paths: Iterable[str]) -> list[Notice]:
+    def _sort(self, changes: Iterable[tuple[Change, str]]) -> list[Notice]:
         found: dict[str, set[str]] = {}
         rescans: dict[str, str] = {}
-        for path in paths:
+        for change, path in changes:
             place = self._place(path)
             if place is None:
                 continue
             project, inner = place
             if inner == "":
                 rescans[project] = "its folder itself changed"
-                self._check_roots()
+                if change is Change.deleted:
+                    # one made anew at once may even have the same inode, and is not listened to
+                    self._post(self._owner.roots_changed, self, [project])
+                else:
+                    self._check_roots()
             elif inner in _GIT_SIGNS:
                 rescans[project] = f"{inner} changed"
             elif not VERSION_CONTROL.isdisjoint(inner.split("/")):
