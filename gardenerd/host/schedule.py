@@ -1,7 +1,7 @@
 """Timers. The only file that imports APScheduler.
 
-Due times that must survive a sleep or a reboot are rows of the ``due`` table, compared with the
-wall clock by a short interval job: the scheduler's own clock stops while the machine sleeps.
+What is due by the clock on the wall (the window, the end of a pause) is compared with it by a short
+interval job: the scheduler's own clock stops while the machine sleeps.
 """
 
 from __future__ import annotations

@@ -126,16 +126,6 @@ CREATE TABLE serving (
     previous TEXT,
     since REAL NOT NULL
 ) STRICT, WITHOUT ROWID;
-
-CREATE TABLE due (name TEXT PRIMARY KEY, at REAL NOT NULL) STRICT, WITHOUT ROWID;
-
-CREATE TABLE events (
-    id INTEGER PRIMARY KEY,
-    time REAL NOT NULL,
-    topic TEXT NOT NULL,
-    name TEXT NOT NULL,
-    body TEXT NOT NULL DEFAULT '{}'      -- json
-) STRICT;
 """
 
 MIGRATIONS: Final[list[str]] = [_FIRST]
