@@ -18,6 +18,7 @@ _HITS_OF_ONE_FILE = 2
 _SYMBOL_EXACT = 3.0
 _SYMBOL_LAST = 2.2
 _SYMBOL_WORDS = 1.5
+_SYMBOL_PART = 1.3
 _PATH_NAMED = 2.0
 _STEM_NAMED = 1.35
 _DEFINITION = 1.15
@@ -116,14 +117,17 @@ def _score(query: Query, each: Candidate) -> float:
     last = symbol.rpartition(".")[2]
     if symbol and each.kind in _CODE_KINDS:
         score *= _DEFINITION
+        parts = {stem(part) for part in split_identifier(each.symbol.rpartition(".")[2])}
+        # One word of several may be meant as a word: "strip control codes" is not about Control.
+        word = len(parts) == 1 and len(query.words) > 1
         if symbol in query.names:
-            score *= _SYMBOL_EXACT
+            score *= _SYMBOL_WORDS if word else _SYMBOL_EXACT
         elif last in query.names or any(name.endswith("." + last) for name in query.names):
-            score *= _SYMBOL_LAST
-        else:
-            parts = {stem(part) for part in split_identifier(each.symbol.rpartition(".")[2])}
-            if len(parts) > 1 and parts <= query.words:
-                score *= _SYMBOL_WORDS
+            score *= _SYMBOL_PART if word else _SYMBOL_LAST
+        elif len(parts) > 1 and parts <= query.words:
+            # The more of the query the name spells out, the surer it is meant.
+            share = len(parts) / len(query.words)
+            score *= _SYMBOL_WORDS + (_SYMBOL_EXACT - _SYMBOL_WORDS) * share
     path = each.path.lower()
     name = path.rpartition("/")[2]
     if any(path == file or path.endswith("/" + file) for file in query.files):

@@ -134,6 +134,8 @@ class Indexing:
         await self._watcher.remove(project.id)
         self._batches.drop(project.id)
         await self._index.call(RemoveProject(project=project.id), Done)
+        # Only this takes the deleted rows out of the files of the table.
+        await self._index.call(OptimizeIndex(), Done)
         self._stores.projects.remove(project.id)
         self._publish("index", "removed", {"project": project.name})
         self._beat()
