@@ -121,8 +121,10 @@ def _score(query: Query, each: Candidate) -> float:
         # One word of several may be meant as a word: "strip control codes" is not about Control.
         word = len(parts) == 1 and len(query.words) > 1
         if symbol in query.names:
-            score *= _SYMBOL_WORDS if word else _SYMBOL_EXACT
-        elif last in query.names or any(name.endswith("." + last) for name in query.names):
+            score *= _SYMBOL_WORDS if word and "." not in symbol else _SYMBOL_EXACT
+        elif any(name.endswith("." + last) for name in query.names):
+            score *= _SYMBOL_LAST
+        elif last in query.names:
             score *= _SYMBOL_PART if word else _SYMBOL_LAST
         elif len(parts) > 1 and parts <= query.words:
             # The more of the query the name spells out, the surer it is meant.
