@@ -46,11 +46,13 @@ def measure(rounds: int = _ROUNDS) -> dict[str, float]:
         finally:
             halt(home)
     medians = {name: 1_000 * statistics.median(times) for name, times in took.items()}
+    ratio = medians["status"] / medians["import_zmq"]
     return {
         "status_ms": medians["status"],
         "import_zmq_ms": medians["import_zmq"],
-        "ratio": medians["status"] / medians["import_zmq"],
+        "ratio": ratio,
         "limit": LIMIT,
+        "within": ratio <= LIMIT,
     }
 
 

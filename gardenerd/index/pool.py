@@ -73,7 +73,7 @@ def _in_processes(pieces: list[Piece]) -> Iterator[Rows]:
 
 def _start() -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "gardenerd.index.parsing"],
+        [sys.executable, "-P", "-m", "gardenerd.index.parsing"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
