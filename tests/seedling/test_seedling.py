@@ -49,28 +49,28 @@ def test_it_predicts_unseen_code_better_than_a_compressor(seedling: Base) -> Non
     assert nats / 0.6931 < 0.85 * packed, (nats / 0.6931 / size, packed / size)
 
 
-def test_a_middle_is_easier_with_what_follows_it(seedling: Base) -> None:
-    """It was trained to fill in: the suffix must help."""
-    text = (STANDARD / "textwrap.py").read_text()
+def test_it_knows_where_a_middle_ends(seedling: Base) -> None:
+    """It was trained to fill in: the end is likely where the middle is whole, and not half-way."""
     rng = random.Random(3)
-    with_suffix = without = 0.0
-    for _ in range(12):
-        start = rng.randrange(2_000, len(text) - 2_000)
-        prefix, middle = text[start - 800 : start], text[start : start + 60]
-        suffix = text[start + 60 : start + 400]
-        head = f"{vocabulary.PREFIX}{prefix}{vocabulary.SUFFIX}"
-        with_suffix += _cost(seedling, f"{head}{suffix}{vocabulary.MIDDLE}", middle)
-        without += _cost(seedling, f"{head}{vocabulary.MIDDLE}", middle)
-    assert with_suffix < without
+    whole: list[float] = []
+    half: list[float] = []
+    for name in GENERAL_MODULES[:6]:
+        lines = (STANDARD / f"{name}.py").read_text().splitlines(keepends=True)
+        for _ in range(4):
+            first = rng.randrange(30, len(lines) - 30)
+            prefix = "".join(lines[first - 25 : first])
+            middle, suffix = lines[first], "".join(lines[first + 1 : first + 12])
+            before = f"{vocabulary.PREFIX}{prefix}{vocabulary.SUFFIX}{suffix}{vocabulary.MIDDLE}"
+            whole.append(_end_probability(seedling, before + middle))
+            half.append(_end_probability(seedling, before + middle[: len(middle) // 2]))
+    assert sum(whole) > 4 * sum(half)
 
 
-def _cost(base: Base, before: str, middle: str) -> float:
-    first = base.tokenizer.encode(before, add_special_tokens=False)
-    second = base.tokenizer.encode(middle, add_special_tokens=False)
-    tokens = torch.tensor([first + second])
+def _end_probability(base: Base, text: str) -> float:
+    tokens = torch.tensor([base.tokenizer.encode(text, add_special_tokens=False)])
     with torch.inference_mode():
-        logits = base.model(input_ids=tokens).logits[0, len(first) - 1 : -1].float()
-    return torch.nn.functional.cross_entropy(logits, torch.tensor(second), reduction="sum").item()
+        logits = base.model(input_ids=tokens).logits[0, -1].float()
+    return logits.softmax(-1)[base.end_token].item()
 
 
 @given(st.text(max_size=200))
