@@ -22,7 +22,7 @@ from gardenerd.core import gate
 from gardenerd.errors import ModelError, StorageError, TrainingError
 from gardenerd.models import card as cards
 from gardenerd.models.load import load_base
-from gardenerd.train import dataset, evaluate, examples, loop
+from gardenerd.train import anchor, dataset, evaluate, examples, loop
 from gardenerd.train import model as adapted
 from gardenerd.workers.jobs import (
     Example,
@@ -72,6 +72,8 @@ def run(
     heldout += evaluate.bound(evaluate.general_texts(_general_modules()))
     offered = read_lines(folder / "train.jsonl", Example)
     kept, dropped = examples.clean(offered, heldout)
+    if kept:
+        kept += examples.clean(anchor.anchors(len(kept), chosen.seed), heldout)[0]
     if not kept:
         raise TrainingError(
             f"none of the {len(offered)} examples can be learned from: {_words(dropped)}",
