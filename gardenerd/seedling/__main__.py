@@ -24,13 +24,14 @@ def main() -> None:
     training.add_argument("--threads", type=int, default=torch.get_num_threads())
     judging = verbs.add_parser("evaluate", help="bits per byte on code that was held out")
     judging.add_argument("--model", type=Path, default=MODEL_DIR)
+    judging.add_argument("--files", type=int, default=20, help="of each package, at most")
     verbs.add_parser("licences", help="what is learned from, as a table")
     arguments = parser.parse_args()
     match arguments.verb:
         case "train":
             _train(arguments)
         case "evaluate":
-            print(json.dumps(evaluate.report(arguments.model), indent=2))
+            print(json.dumps(evaluate.report(arguments.model, arguments.files), indent=2))
         case _:
             for name, version, licence in corpus.licences():
                 print(f"| {name} | {version} | {licence} |")

@@ -47,7 +47,9 @@ def admits(parts: tuple[str, ...]) -> bool:
     """Whether a file, by the parts of its path, may be learned from."""
     names = {part.removesuffix(".py").lower() for part in parts}
     general = len(parts) == 1 and parts[0].removesuffix(".py") in GENERAL_MODULES
-    return not general and not names & (MEASURED | HELD_OUT | _LEFT_OUT)
+    # What pip writes for an editable install names the folders of one machine.
+    shim = parts[0].startswith("__editable__")
+    return not general and not shim and not names & (MEASURED | HELD_OUT | _LEFT_OUT)
 
 
 def files() -> Iterator[SourceFile]:
@@ -103,9 +105,10 @@ def _licence(package: metadata.PackageMetadata) -> str:
     """By the expression, else the classifier, else the first line of the free text."""
     if "License-Expression" in package:
         return package["License-Expression"]
-    for classifier in package.get_all("Classifier") or []:
-        if classifier.startswith("License ::"):
-            return classifier.rpartition(" :: ")[2]
+    named = [c for c in package.get_all("Classifier") or [] if c.startswith("License ::")]
+    # Some name a judgement ("DFSG approved") beside the licence, so those that OSI approved first.
+    for classifier in sorted(named, key=lambda each: "OSI Approved ::" not in each):
+        return classifier.rpartition(" :: ")[2]
     return package["License"].splitlines()[0] if "License" in package else "see the package"
 
 
