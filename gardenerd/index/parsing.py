@@ -9,6 +9,7 @@ the worker that started it is killed.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import struct
 import sys
@@ -101,6 +102,8 @@ def chunk_digest(text: str) -> str:
 
 def serve(source: IO[bytes], target: IO[bytes]) -> None:
     """Answer each :class:`Piece` by its :class:`Rows`, until ``source`` ends."""
+    # Syntax trees are many small objects without cycles, in a process that soon ends.
+    gc.disable()
     decoder = msgspec.msgpack.Decoder(Piece)
     while (data := receive(source)) is not None:
         send(target, msgspec.msgpack.encode(parse_piece(decoder.decode(data))))

@@ -19,7 +19,7 @@ from gardenerd.index.parsing import Piece, Rows, parse_piece, receive, send
 _MIN_FILES = 100
 _MAX_PROCESSES = 4
 # Results waiting to be written; bounds the memory of a large batch.
-_AHEAD = 3
+_AHEAD = 8
 
 _rows = msgspec.msgpack.Decoder(Rows)
 

@@ -130,8 +130,6 @@ def test_interrupted_try_leaves_nothing(source: Path, number: signal.Signals) ->
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            # A shell's background jobs ignore interrupts, and so would what they start.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
         assert trying.stdout is not None
         try:
