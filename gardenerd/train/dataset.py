@@ -22,6 +22,7 @@ _FIM_NAMES = (
     ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),  # Qwen, the seedling
     ("<fim_prefix>", "<fim_suffix>", "<fim_middle>"),  # StarCoder
 )
+_PADDING = 128  # tokens in one document of padding
 _WHOLE_LINES = 0.7  # of the spans to fill in; the others begin within a line
 
 
@@ -187,8 +188,10 @@ def collate(
     documents = [document for row in rows for document in row.documents]
     total = sum(row.length for row in rows)
     if size is not None and size > total:
-        # One more document, none of which is predicted.
-        documents.append(Document([padding] * (size - total), quiet=frozenset({padding})))
+        # More documents, none of which is predicted; short, for attention costs their square.
+        for left in range(size - total, 0, -_PADDING):
+            padded = [padding] * min(left, _PADDING)
+            documents.append(Document(padded, quiet=frozenset({padding})))
     tokens: list[int] = []
     positions: list[int] = []
     wanted: list[bool] = []

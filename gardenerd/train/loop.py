@@ -21,7 +21,7 @@ from accelerate import Accelerator
 
 from gardenerd.models import nll
 from gardenerd.models.load import Base
-from gardenerd.train import attention, checkpoint, dataset
+from gardenerd.train import attention, checkpoint, dataset, lora
 from gardenerd.train import model as adapted
 from gardenerd.workers.jobs import Hyperparameters, TrainProgress
 
@@ -76,16 +76,17 @@ def train(
     run = _Run(base, model, rows, chosen, folder, identity)
     run.resume()
     saved_at = time.monotonic()
-    while run.result.finite and run.result.steps < run.steps and not run.out_of_time():
-        began = time.monotonic()
-        if not run.step(leave, check):
-            run.save()
-            raise Left
-        run.account(time.monotonic() - began)
-        report(run.progress())
-        if time.monotonic() - saved_at >= CHECKPOINT_SECONDS:
-            run.save()
-            saved_at = time.monotonic()
+    with lora.fused(model, adapted.NAME):
+        while run.result.finite and run.result.steps < run.steps and not run.out_of_time():
+            began = time.monotonic()
+            if not run.step(leave, check):
+                run.save()
+                raise Left
+            run.account(time.monotonic() - began)
+            report(run.progress())
+            if time.monotonic() - saved_at >= CHECKPOINT_SECONDS:
+                run.save()
+                saved_at = time.monotonic()
     if run.result.finite:
         run.save()
     return run.result

@@ -6,7 +6,6 @@ thread of its own while the main thread serves the socket.
 
 from __future__ import annotations
 
-import os
 import threading
 import warnings
 from typing import TYPE_CHECKING
@@ -47,9 +46,6 @@ class _Answerer:
 def main() -> None:
     endpoint, log_file = child_arguments()
     logs.configure(log_file)
-    # Read by OpenMP when torch is imported. By default its threads spin while they wait for each
-    # other: beside one other busy program a token then took 5 to 12 times as long (2 cores).
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # Libraries use these to speak to their own developers; here they would fill the log.
     warnings.filterwarnings("ignore", category=FutureWarning)
     answerer = _Answerer()

@@ -30,9 +30,6 @@ def main() -> None:
     endpoint, log_file = child_arguments()
     logs.configure(log_file)
     _lower_priority()
-    # Read by OpenMP when torch is imported: its threads shall sleep, not spin, while they wait, or
-    # a run beside other work slows to a crawl and heats the machine for nothing.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # Libraries use these to speak to their own developers; here they would fill the log.
     warnings.filterwarnings("ignore", category=FutureWarning)
     leaving, busy = threading.Event(), threading.Event()
