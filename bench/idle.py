@@ -33,7 +33,9 @@ def measure(seconds: float = SECONDS) -> dict[str, float | int | bool]:
     with tempfile.TemporaryDirectory(prefix="gardener-bench-") as folder:
         home = Home(Path(folder) / "home")
         home.create()
-        home.config.write_text('[index]\nkeep_alive = "2s"\n')
+        home.config.write_text(
+            '[index]\nkeep_alive = "2s"\n[loop]\nwindow = ""\nidle_minutes = 0\n'  # idle at any hour
+        )
         hello, _ = launch(home)
         try:
             for name in _PACKAGES:

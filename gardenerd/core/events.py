@@ -21,7 +21,7 @@ class Considered(Event, frozen=True, kw_only=True):
 
 
 class Requested(Event, frozen=True, kw_only=True):
-    """A person asked for a run of ``project`` now."""
+    """A person asked for a run of ``project`` now; one that began by itself becomes theirs."""
 
     project: str
 

@@ -84,9 +84,7 @@ def step(loop: Loop, event: Event, *, new_run: str = "") -> Step:
         case Considered():
             return _considered(loop, event, new_run)
         case Requested(project=project):
-            if loop.busy:
-                raise IllegalMove(f"a run was requested while {loop.phase}")
-            return _begin(loop, project, new_run, attended=True)
+            return _requested(loop, project, new_run)
         case Recovered():
             return _recovered(loop, event)
         case Prepared(run=run):
@@ -133,6 +131,18 @@ def _considered(loop: Loop, event: Considered, new_run: str) -> Step:
     if (phase, event.reason) == (loop.phase, loop.reason):
         return loop, []
     return _announced(_set(loop, phase=phase, reason=event.reason))
+
+
+def _requested(loop: Loop, project: str, new_run: str) -> Step:
+    if not loop.busy:
+        return _begin(loop, project, new_run, attended=True)
+    if loop.project != project or loop.attended:
+        raise IllegalMove(f"a run was requested while {loop.phase}")
+    # The run that they ask for is under way by itself: it is theirs now and yields no more.
+    adopted = _set(loop, attended=True)
+    if loop.phase == "paused" and not _must_hold(adopted):
+        return _resumed(adopted)
+    return adopted, []
 
 
 def _begin(loop: Loop, project: str, run: str, *, attended: bool) -> Step:

@@ -75,21 +75,21 @@ class Learning:
     # --- what the operations ask --------------------------------------------------------------
 
     def request(self, project: Project) -> str:
-        """Start a run of ``project`` now and give its name.
+        """Start a run of ``project`` now, or take over one that began by itself; gives its name.
 
         Raises:
-            RefusedError: a run is under way, or training is paused.
+            RefusedError: another run is under way, or training is paused.
         """
-        if self.loop.busy:
+        theirs = self.loop.project == project.id and not self.loop.attended
+        if self.loop.busy and not theirs:
             raise RefusedError(
                 f"run {self.loop.run} is {self.loop.phase}",
                 hint="follow it with `gardenerctl watch`, or stop it with `gardenerctl cancel`",
             )
         if "person" in self.loop.held:
             raise RefusedError("training is paused", hint="run `gardenerctl resume` first")
-        run = _name_run()
-        self._tell(events.Requested(project=project.id), new_run=run)
-        return run
+        self._tell(events.Requested(project=project.id), new_run=_name_run())
+        return self.loop.run
 
     async def result(
         self, run: str, on_progress: Callable[[dict[str, Any]], None] | None = None

@@ -105,6 +105,7 @@ class Operations:
     # --- projects -----------------------------------------------------------------------------
 
     async def _add(self, wanted: messages.Add, _: Exchange) -> dict[str, Any]:
+        self._learning.touch()
         project = await self._indexing.add(wanted.path, wanted.name)
         return {"id": project.id, "name": project.name, "path": project.path}
 

@@ -97,6 +97,21 @@ def test_one_run_at_a_time() -> None:
     assert step(loop, ALLOWED, new_run="r2") == (loop, [])
 
 
+def test_a_run_that_began_by_itself_becomes_its_users_when_they_ask_for_it() -> None:
+    loop, _ = walk(*STARTED)
+    loop, done = step(loop, events.Requested(project=loop.project), new_run="r2")
+    assert (loop.run, loop.phase, loop.attended, done) == ("r1", "training", True, [])
+    loop, done = walk(BACK, loop=loop)
+    assert (loop.phase, done) == ("training", [])  # and yields to them no more
+
+
+def test_asked_for_while_it_yields_it_goes_on() -> None:
+    loop, _ = walk(*STARTED, BACK)
+    loop, done = step(loop, events.Requested(project=loop.project), new_run="r2")
+    assert loop.phase == "training"
+    assert effects.Thaw() in done
+
+
 def test_news_of_another_run_is_a_defect() -> None:
     loop, _ = walk(*STARTED)
     with pytest.raises(IllegalMove):

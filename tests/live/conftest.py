@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.garden import Garden
+from tests.live.garden import ONLY_ASKED, Garden
 
 SOURCES = {
     "shop/basket.py": '''"""Baskets that shoppers fill."""
@@ -54,7 +54,7 @@ export function mergeCartLines(lines: CartLine[]): CartLine[] {
 def garden(home_folder: Path) -> Iterator[Garden]:
     """A garden that runs; it is stopped afterwards, and nothing of it may be left."""
     made = Garden(home_folder)
-    made.configure("")
+    made.configure(ONLY_ASKED)
     made.start()
     yield made
     made.stop()

@@ -17,6 +17,10 @@ import psutil
 from gardenerd.paths import Home
 
 
+# Tests run at any hour: only the one of the nightly window shall see a run begin by itself.
+ONLY_ASKED = '[loop]\nwindow = ""\nidle_minutes = 0\n'
+
+
 class Garden:
     def __init__(self, home: Path) -> None:
         self.home = Home(home)

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from gardenerd.core.holdout import held_out
-from tests.live.garden import Garden, until
+from tests.live.garden import ONLY_ASKED, Garden, until
 from tests.tiny_models import make_base
 
 TRAIN = """
@@ -54,7 +54,7 @@ def library(tmp_path: Path) -> Path:
 def grove(garden: Garden, base: Path, library: Path) -> Garden:
     """A garden on the small base, with the library indexed."""
     garden.stop()
-    garden.configure(TRAIN.format(base=base, steps=30))
+    garden.configure(ONLY_ASKED + TRAIN.format(base=base, steps=30))
     garden.start()
     garden.ctl("add", str(library), "--name", "library")
     garden.settle()
@@ -149,7 +149,7 @@ def test_too_little_to_learn_from_is_skipped_with_the_reason(grove: Garden, proj
 
 def test_pause_resume_and_cancel(grove: Garden, base: Path) -> None:
     grove.stop()
-    grove.configure(TRAIN.format(base=base, steps=100_000))
+    grove.configure(ONLY_ASKED + TRAIN.format(base=base, steps=100_000))
     grove.start()
     grove.ctl("train")
     until(lambda: grove.json("status")["loop"]["state"] == "training", 60)
@@ -169,7 +169,7 @@ def test_pause_resume_and_cancel(grove: Garden, base: Path) -> None:
 
 def test_a_run_goes_on_after_a_kill(grove: Garden, base: Path) -> None:
     grove.stop()
-    grove.configure(TRAIN.format(base=base, steps=120))
+    grove.configure(ONLY_ASKED + TRAIN.format(base=base, steps=120))
     grove.start()
     run = grove.json("train")["run"]
     until(lambda: (grove.json("status")["loop"]["progress"] or 0) > 5, 90)
@@ -182,7 +182,7 @@ def test_a_run_goes_on_after_a_kill(grove: Garden, base: Path) -> None:
 
 def test_stopping_while_it_trains_is_prompt_and_saves(grove: Garden, base: Path) -> None:
     grove.stop()
-    grove.configure(TRAIN.format(base=base, steps=100_000))
+    grove.configure(ONLY_ASKED + TRAIN.format(base=base, steps=100_000))
     grove.start()
     run = grove.json("train")["run"]
     until(lambda: grove.json("status")["loop"]["state"] == "training", 60)
@@ -198,7 +198,7 @@ def test_an_adapter_of_another_base_does_not_serve(grove: Garden, tmp_path: Path
     assert grove.json("train", "--wait")["outcome"] == "promoted"
     other = make_base(tmp_path / "other", architecture="llama", seed=9)
     grove.stop()
-    grove.configure(TRAIN.format(base=other, steps=30))
+    grove.configure(ONLY_ASKED + TRAIN.format(base=other, steps=30))
     grove.start()
     done = grove.run(
         "complete", f"{tmp_path}/library/json/decoder.py:40", "--max-tokens", "4", "--json"
@@ -230,5 +230,10 @@ def test_it_learns_by_itself_and_yields_to_its_user(
     worker = next(w for w in grove.json("ps")["workers"] if w["kind"] == "train")
     assert psutil.Process(worker["pid"]).status() == psutil.STATUS_STOPPED
     assert "back" in grove.json("status")["loop"]["reason"]
+    # Asked for, the run that began by itself goes on as theirs.
+    assert grove.json("train")["run"] == grove.json("history")[0]["run"]
+    assert grove.json("status")["loop"]["state"] == "training"
+    assert grove.lines("search", "decode a JSON string", "-k", "1")
+    assert grove.json("status")["loop"]["state"] == "training"
     grove.ctl("cancel")
     until(lambda: grove.json("history")[0]["state"] == "ended", 30)
