@@ -33,8 +33,8 @@ def measure(seconds: float = SECONDS) -> dict[str, float | int | bool]:
     with tempfile.TemporaryDirectory(prefix="gardener-bench-") as folder:
         home = Home(Path(folder) / "home")
         home.create()
-        home.config.write_text(
-            '[index]\nkeep_alive = "2s"\n[loop]\nwindow = ""\nidle_minutes = 0\n'  # idle at any hour
+        home.config.write_text(  # idle at any hour
+            '[index]\nkeep_alive = "2s"\n[loop]\nwindow = ""\nidle_minutes = 0\n'
         )
         hello, _ = launch(home)
         try:

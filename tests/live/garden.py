@@ -16,7 +16,6 @@ import psutil
 
 from gardenerd.paths import Home
 
-
 # Tests run at any hour: only the one of the nightly window shall see a run begin by itself.
 ONLY_ASKED = '[loop]\nwindow = ""\nidle_minutes = 0\n'
 
