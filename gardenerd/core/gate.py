@@ -1,10 +1,12 @@
-"""Does a candidate serve from now on? Evidence by betting, and guards. Pure.
+"""Does a candidate serve from now on? Evidence, and guards. Pure.
 
-Each held-out file is a bet that the candidate predicts it better than the incumbent. The wealth of
-five bettors who stake a fraction of what they have is multiplied file by file; if the candidate is
-no better, the mean of their wealth is expected to stay at 1, so it reaches 100 in at most one run
-of a hundred (Ville's inequality), however the sizes of the gains are distributed. One great gain on
-one file cannot buy promotion: a bet pays at most its stake.
+A challenger goes on training night after night beside what serves. Each day's code is scored under
+both before the challenger trains on it: one bet a day (:mod:`gardenerd.core.evidence`). When its
+evidence suffices, and tonight's candidate, its newest state, passes every guard, it is promoted.
+
+The first night has no challenger yet. Then the newest days of the project's history are left out of
+training, and are its bets; a project without such days is judged by its held-out files, against the
+base, at a higher bar and less a margin, since the files of one night share what happened in it.
 
 The guards compare with the base, which never moves, and not with yesterday's adapter, by which one
 could walk down a stair of small losses.
@@ -13,30 +15,37 @@ could walk down a stair of small losses.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
-from gardenerd.workers.jobs import PairedScore, RunReport
+from gardenerd.core.evidence import Day, merged, wealth
+from gardenerd.workers.jobs import FreshScore, PairedScore, RunReport
 
-BAR = 100.0
-"""Evidence needed to promote: a candidate that is no better passes at most once in 100 runs."""
-SCALE = 0.02
-"""Bits per byte of gain that a bet pays in full: about what a night brings."""
-FRACTIONS = (0.1, 0.2, 0.4, 0.7, 0.98)
-"""Of its wealth, what each bettor stakes: bold ones win on clear gains, timid ones on small."""
+BAR = 20.0
+"""Evidence from days that promotes: a challenger that is no better ever passes once in 20."""
+BAR_OF_FILES = 100.0
+"""... and from the files of a single night."""
+SHARED = 0.01
+"""Bits per byte that one night's luck may give to all of its files: not counted as their gain."""
+MIN_DAYS = 7
+"""Fewer days than these cannot reach the bar, however great the gain on each."""
+MAX_DAYS = 30
+"""A challenger that is not ahead after so many days starts anew."""
 MIN_FILES = 3
 MIN_BYTES = 4_000
-"""Held out, recent and older together: below either there is nothing to judge by."""
-GENERAL_LIMIT = 0.03
-"""How much worse than the base, relatively, general code may become. The seedling, young as it is,
-pays 2.1 % for a gain of 8.5 % on `rich`. It was 2 % until that run met it: chosen on one project,
-so it is still to be set on others."""
+"""Held out, recent and older together: below either there is nothing to guard by."""
+GENERAL_LIMIT = 0.02
+"""How much worse than the base, relatively, general code may become. The trainer lowers a
+candidate's strength until it is at most 1 % on other general code; this is the guard behind it."""
 SLICE_LIMIT = 0.02
 """... and the worst of the project's slices."""
 OLDER_LIMIT = 0.01
 """How much worse than the incumbent, relatively, older code may become."""
+
+LEAST_VARIETY = 0.5
+"""Of the base's: below, what the candidate writes has collapsed into repetition."""
 
 Outcome = Literal["promoted", "rolled_back", "abstained"]
 
@@ -45,29 +54,32 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """What becomes of a candidate, and why."""
 
     outcome: Outcome
-    """``rolled_back``: discarded, what served goes on serving. ``abstained``: not judged."""
+    """``rolled_back``: discarded, what served goes on serving. ``abstained``: not proven yet."""
     reason: str
     """In plain words, with the figures."""
     scores: dict[str, dict[str, float]]
     """By slice: bits per byte of ``base``, ``incumbent`` and ``candidate``, weighted by bytes."""
     evidence: float
     """The bettors' mean wealth."""
+    kept: bool = False
+    """The candidate is the challenger from now on."""
+    ended: bool = False
+    """The challenger that it trained on from is given up; the next one starts from what serves."""
 
 
-def decide(report: RunReport, *, bar: float = BAR, scale: float = SCALE) -> Decision:
+def decide(report: RunReport, earlier: Sequence[Day] = (), *, first: bool = True) -> Decision:
     """Judge the candidate of a run by its report.
 
     Args:
-        bar: the evidence that promotes.
-        scale: bits per byte of gain on a file that pay the full stake.
+        earlier: the days on which this challenger was compared with the incumbent before.
+        first: there was no challenger before this run, nor an adapter in service.
     """
     scores = by_slice(report.scores)
     finite = report.finite and all(_is_finite(score) for score in report.scores)
     judged = [s for s in report.scores if s.slice != "general" and s.bytes > 0] if finite else []
-    evidence = wealth([(s.incumbent - s.candidate) / scale for s in judged])
 
-    def outcome(name: Outcome, reason: str) -> Decision:
-        return Decision(outcome=name, reason=reason, scores=scores, evidence=evidence)
+    def outcome(name: Outcome, reason: str, evidence: float = 1.0, **more: bool) -> Decision:
+        return Decision(outcome=name, reason=reason, scores=scores, evidence=evidence, **more)
 
     fault = _fault(report, finite)
     if fault:
@@ -83,27 +95,42 @@ def decide(report: RunReport, *, bar: float = BAR, scale: float = SCALE) -> Deci
     gain = f"{total['incumbent']:.3f} → {total['candidate']:.3f} bits per byte on held-out code"
     harm = _harm(scores)
     if harm:
-        return outcome("rolled_back", f"{harm} ({gain})")
-    better = sum(s.candidate < s.incumbent for s in judged)
-    count = f"{better} of {len(judged)} files better, evidence {_figure(evidence)}"
+        return outcome("rolled_back", f"{harm} ({gain})", ended=True)
+    days = merged([*earlier, *challenged(report.fresh)])
+    by_days = not first or len(days) >= MIN_DAYS
+    evidence, bar, bets = _of_days(days) if by_days else _of_files(judged)
+    said = f"{gain}; {bets}, evidence {_figure(evidence)}"
+    if not first and wealth(-day.gain for day in days) >= BAR:
+        return outcome("rolled_back", f"worse than what serves: {said}", evidence, ended=True)
     if total["candidate"] >= total["incumbent"]:
-        return outcome("rolled_back", f"no better: {gain}; {count}")
-    if evidence < bar:
-        return outcome(
-            "rolled_back", f"not proven better: {gain}; {count} of the {bar:g} that are needed"
-        )
-    return outcome("promoted", f"better: {gain}; {count} (needed {bar:g})")
+        return outcome("rolled_back", f"no better: {said}", evidence)
+    if evidence >= bar and (not days or days[-1].gain > 0):
+        return outcome("promoted", f"better: {said} (needed {bar:g})", evidence)
+    if len(days) >= MAX_DAYS and evidence < 1:
+        return outcome("rolled_back", f"no better after all: {said}", evidence, ended=True)
+    waits = f"not proven better yet: {said} of the {bar:g} that are needed; it goes on training"
+    return outcome("abstained", waits, evidence, kept=True)
 
 
-def wealth(gains: Iterable[float]) -> float:
-    """What one unit becomes, on the mean over the bettors, by bets that pay ``gains``.
+def challenged(fresh: Sequence[FreshScore]) -> list[Day]:
+    """The days' code under the challenger, compared with the incumbent."""
+    return [
+        Day(day=score.day, bytes=score.bytes, gain=score.incumbent - score.challenger)
+        for score in fresh
+        if score.bytes > 0 and math.isfinite(score.incumbent - score.challenger)
+    ]
 
-    Gains are clipped to [-1, 1]; 1 pays the full stake, -1 loses it.
-    """
-    clipped = [max(-1.0, min(1.0, gain)) for gain in gains]
-    logs = (sum(math.log1p(stake * gain) for gain in clipped) for stake in FRACTIONS)
-    # Thousands of files that agree would overflow; beyond 1e300 the figure means nothing more.
-    return sum(math.exp(min(value, 690.0)) for value in logs) / len(FRACTIONS)
+
+def _of_days(days: Sequence[Day]) -> tuple[float, float, str]:
+    better = sum(day.gain > 0 for day in days)
+    count = f"better on {better} of {len(days)} days' new code"
+    return wealth(day.gain for day in days), BAR, count
+
+
+def _of_files(judged: Sequence[PairedScore]) -> tuple[float, float, str]:
+    better = sum(s.candidate < s.incumbent for s in judged)
+    gains = [s.incumbent - s.candidate - SHARED for s in judged]
+    return wealth(gains), BAR_OF_FILES, f"{better} of {len(judged)} files better"
 
 
 def by_slice(scores: Sequence[PairedScore]) -> dict[str, dict[str, float]]:
@@ -132,6 +159,11 @@ def _fault(report: RunReport, finite: bool) -> str:
         )
     if not report.base_unchanged:
         return "the base model's weights changed during the run"
+    if report.variety < LEAST_VARIETY * report.base_variety:
+        return (
+            f"what it writes has collapsed into repetition (variety {report.variety:.2f} "
+            f"where the base has {report.base_variety:.2f})"
+        )
     return ""
 
 

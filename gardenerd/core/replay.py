@@ -17,6 +17,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     """Of the file it comes from, with ``/``."""
     kind: str
+    created: float = 0.0
+    """When it came into the buffer, in seconds since the epoch."""
 
     @property
     def stratum(self) -> tuple[str, str]:
@@ -25,7 +27,13 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compose(
-    new: Sequence[Item], old: Sequence[Item], size: int, replay_share: float, seed: int
+    new: Sequence[Item],
+    old: Sequence[Item],
+    size: int,
+    replay_share: float,
+    seed: int,
+    *,
+    since: float = 0.0,
 ) -> list[str]:
     """Choose a training set: ids of ``size`` examples, or of all when there are fewer.
 
@@ -33,7 +41,8 @@ def compose(
     Each side is spread over folders and kinds in proportion. The order is seeded too.
 
     Args:
-        new: examples not trained on yet.
+        new: examples not trained on yet. Those that came ``since`` go before those left over from
+            earlier runs, which a project has for as long as it is larger than what runs have taken.
         old: examples for replay; one that is also new counts as new.
     """
     fresh = {item.id: item for item in new}
@@ -41,7 +50,10 @@ def compose(
     replayed = min(round(size * replay_share), len(rest))
     learned = min(size - replayed, len(fresh))
     replayed = min(size - learned, len(rest))
-    chosen = _spread(fresh.values(), seed)[:learned] + _spread(rest.values(), seed)[:replayed]
+    came = [item for item in fresh.values() if item.created > since]
+    left = [item for item in fresh.values() if item.created <= since]
+    ranked = _spread(came, seed) + _spread(left, seed)
+    chosen = ranked[:learned] + _spread(rest.values(), seed)[:replayed]
     return sorted((item.id for item in chosen), key=lambda key: _rank(seed + 1, key))
 
 

@@ -35,6 +35,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     scores: dict[str, dict[str, float]] = {}
     """By slice: bits per byte of ``base``, ``incumbent`` and ``candidate``."""
     steps: int = 0
+    strength: float = 1.0
+    """Of what was trained, to how much the weights were lowered to keep general code."""
     created: str
     """UTC, ISO 8601."""
     files: dict[str, str] = {}

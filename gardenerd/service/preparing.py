@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from gardenerd import durable
+from gardenerd.core import probation
 from gardenerd.core.holdout import held_out
 from gardenerd.core.quality import rejection
 from gardenerd.core.replay import compose, evict
@@ -20,6 +22,7 @@ from gardenerd.core.reward import reward
 from gardenerd.core.slices import slices
 from gardenerd.models.info import find_base, inspect, resolve, train_defaults
 from gardenerd.paths import Home
+from gardenerd.service import fresh
 from gardenerd.settings import Settings
 from gardenerd.store.examples import Stored, example_id
 from gardenerd.store.projects import Project
@@ -42,6 +45,8 @@ MIN_EXAMPLES = 20
 
 # Validation scores every held-out text under three models: this many files of each slice will do.
 _HELD_OUT_FILES = 40
+# A first night takes so many times the examples of a later one, as far as its time allows.
+_FIRST = 4
 _JOB = "job.json"
 
 
@@ -65,14 +70,27 @@ async def prepare(
     _learn_from_feedback(project, stores)
     _bound_buffer(project, settings, stores)
     job = await asyncio.to_thread(_job, run, project, home, settings, stores)
-    chosen = _compose(project, settings, stores, job.hyperparameters.seed)
+    last = stores.runs.last_ended(project.id)
+    judged = await fresh.choose(project, stores, last, first=job.judged_after)
+    left_out = set(judged) if job.judged_after else set[str]()
+    # With nothing to go on from there is all of the project to learn, and no night before it.
+    size = settings.loop.training_set * (_FIRST if job.parent is None else 1)
+    ids = compose(
+        [item for item in stores.examples.new(project.id) if item.id not in left_out],
+        stores.examples.old(project.id),
+        size,
+        settings.loop.replay_share,
+        job.hyperparameters.seed,
+        since=last.started if last else 0.0,
+    )
+    chosen = [_example(stored) for stored in stores.examples.get(ids)]
     if len(chosen) < MIN_EXAMPLES:
         raise TooLittle(
             f"{len(chosen)} examples are worth learning from; at least {MIN_EXAMPLES} are needed"
         )
     folder = Path(job.folder)
     await asyncio.to_thread(_write_set, folder, chosen)
-    last = stores.runs.last_ended(project.id)
+    await asyncio.to_thread(_write_lines, folder / "fresh.jsonl", fresh.texts(judged, stores))
     await index.call(
         ReadTexts(
             root=project.path,
@@ -189,25 +207,15 @@ def _bound_buffer(project: Project, settings: Settings, stores: Stores) -> None:
     stores.examples.delete(evict(everything, settings.loop.buffer_size, seed=0))
 
 
-def _compose(project: Project, settings: Settings, stores: Stores, seed: int) -> list[Example]:
-    ids = compose(
-        stores.examples.new(project.id),
-        stores.examples.old(project.id),
-        settings.loop.training_set,
-        settings.loop.replay_share,
-        seed,
+def _example(stored: Stored) -> Example:
+    return Example(
+        id=stored.id,
+        path=stored.path,
+        kind=stored.kind,
+        language=stored.language,
+        text=stored.text,
+        weight=stored.weight,
     )
-    return [
-        Example(
-            id=stored.id,
-            path=stored.path,
-            kind=stored.kind,
-            language=stored.language,
-            text=stored.text,
-            weight=stored.weight,
-        )
-        for stored in stores.examples.get(ids)
-    ]
 
 
 def _job(
@@ -216,10 +224,13 @@ def _job(
     base = find_base(settings.model.base, home)
     fingerprint = inspect(base, cache=home.models / "fingerprints.json").fingerprint
     serving = stores.adapters.serving(project.id)
-    incumbent = None
     # An adapter of another base serves nothing now: the comparison is with the bare base.
-    if serving and stores.adapters.get(project.id, serving).fingerprint == fingerprint:
-        incumbent = AdapterRef(version=serving, folder=str(home.adapter(project.id, serving)))
+    incumbent = _fitting(project, serving, fingerprint, home, stores)
+    standing = stores.adapters.challenger(project.id)
+    challenger = _fitting(project, standing and standing.version, fingerprint, home, stores)
+    since = stores.adapters.serving_since(project.id) or 0.0
+    on_probation = incumbent is not None and time.time() - since < probation.SECONDS
+    previous = stores.adapters.previous(project.id) if on_probation else None
     hyperparameters: Hyperparameters = resolve(settings.train, train_defaults(base))
     return TrainAdapter(
         run=run,
@@ -227,12 +238,27 @@ def _job(
         folder=str(home.run_folder(run)),
         base=str(base),
         incumbent=incumbent,
-        parent=incumbent,
+        parent=challenger or incumbent,
+        previous=_fitting(project, previous, fingerprint, home, stores),
+        on_probation=on_probation,
+        judged_after=challenger is None and incumbent is None,
         hyperparameters=hyperparameters,
     )
 
 
+def _fitting(
+    project: Project, version: str | None, fingerprint: str, home: Home, stores: Stores
+) -> AdapterRef | None:
+    """The version if it was made for the base in use."""
+    if version is None or stores.adapters.get(project.id, version).fingerprint != fingerprint:
+        return None
+    return AdapterRef(version=version, folder=str(home.adapter(project.id, version)))
+
+
 def _write_set(folder: Path, examples: list[Example]) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lines = b"".join(msgspec.json.encode(example) + b"\n" for example in examples)
-    durable.write_file(folder / "train.jsonl", lines)
+    _write_lines(folder / "train.jsonl", examples)
+
+
+def _write_lines(file: Path, items: Sequence[msgspec.Struct]) -> None:
+    durable.write_file(file, b"".join(msgspec.json.encode(item) + b"\n" for item in items))

@@ -16,7 +16,8 @@ from pathlib import Path
 import msgspec
 
 from gardenerd import durable
-from gardenerd.core import gate
+from gardenerd.core import gate, probation
+from gardenerd.core.evidence import Day
 from gardenerd.errors import RefusedError
 from gardenerd.models.card import read_card
 from gardenerd.paths import Home
@@ -24,7 +25,7 @@ from gardenerd.service.preparing import read_job, read_set
 from gardenerd.store.adapters import Adapter
 from gardenerd.store.projects import Project
 from gardenerd.store.stores import Stores
-from gardenerd.workers.jobs import RunReport
+from gardenerd.workers.jobs import FreshScore, RunReport, TrainAdapter
 
 log = logging.getLogger(__name__)
 
@@ -41,35 +42,27 @@ class Verdict(msgspec.Struct, kw_only=True, frozen=True):
 
 
 async def judge(run: str, report: RunReport, *, home: Home, stores: Stores) -> Verdict:
-    """Decide on the candidate of ``run``, publish it if it is better, and close the ledger.
+    """Decide on the candidate of ``run``, publish it if it may go on, and close the ledger.
 
     Raises:
         StorageError: the adapter could not be written; what served goes on serving.
     """
     folder = home.run_folder(run)
     job = read_job(folder)
-    decision = gate.decide(report)
+    decision = _demoted(job, report, stores) or _decided(job, report, stores)
     version: str | None = None
-    if decision.outcome == "promoted":
-        number = stores.adapters.next_number(job.project)
-        version = f"v{number}"
-        target = home.adapter(job.project, version)
-        await asyncio.to_thread(durable.publish_folder, folder / "candidate", target)
+    if decision.outcome == "promoted" or decision.kept:
+        adapter = await _publish(job, decision, home, stores)
         now = time.time()
-        adapter = Adapter(
-            project=job.project,
-            version=version,
-            number=number,
-            state="candidate",
-            parent=job.parent.version if job.parent else None,
-            run=run,
-            created=now,
-            scores=decision.scores,
-            fingerprint=read_card(target).fingerprint,
-        )
         with stores.database.transaction():
-            stores.adapters.promote(adapter, now)
+            if decision.outcome == "promoted":
+                version = adapter.version
+                stores.adapters.promote(adapter, now)
+            else:
+                stores.adapters.challenge(adapter)
             stores.examples.mark_used([example.id for example in read_set(folder)])
+    elif decision.ended:
+        stores.adapters.drop_challenger(job.project)
     verdict = Verdict(
         outcome=decision.outcome, reason=decision.reason, version=version, scores=decision.scores
     )
@@ -82,7 +75,79 @@ async def judge(run: str, report: RunReport, *, home: Home, stores: Stores) -> V
         scores=decision.scores,
         report=msgspec.to_builtins(report),
     )
+    sweep_adapters(home, stores)
     return verdict
+
+
+def _decided(job: TrainAdapter, report: RunReport, stores: Stores) -> gate.Decision:
+    """The gate's decision; the bets of a challenger are recorded, whatever it is."""
+    standing = stores.adapters.challenger(job.project)
+    earlier: list[Day] = []
+    if standing is not None:
+        earlier = stores.evidence.days(job.project, standing.lineage)
+        stores.evidence.add(job.project, standing.lineage, gate.challenged(report.fresh))
+    known = report if standing is not None or job.judged_after else _without_bets(report)
+    return gate.decide(known, earlier, first=job.judged_after)
+
+
+def _without_bets(report: RunReport) -> RunReport:
+    """Without a challenger the days tell of no contest: the incumbent would meet itself."""
+    return msgspec.structs.replace(report, fresh=[])
+
+
+def _demoted(job: TrainAdapter, report: RunReport, stores: Stores) -> gate.Decision | None:
+    """Roll back what serves if its rivals are proven better on the days since; None if not."""
+    if job.incumbent is None or stores.adapters.serving(job.project) != job.incumbent.version:
+        return None
+    version = job.incumbent.version
+    rivals: list[tuple[str, str | None, list[Day]]] = [
+        ("base", None, [_day(score, score.base) for score in report.fresh])
+    ]
+    if job.on_probation and job.previous is not None:
+        before = [_day(s, s.previous) for s in report.fresh if s.previous is not None]
+        rivals.insert(0, (job.previous.version, job.previous.version, before))
+    for name, rival, days in rivals:
+        contest = f"{version} over {name}"
+        stores.evidence.add(job.project, contest, days)
+        if probation.overtaken(stores.evidence.days(job.project, contest)):
+            stores.adapters.serve(job.project, rival, time.time())
+            reason = f"{version} has been worse than {name} on new code: {name} serves again"
+            log.warning("rolled back", extra={"project": job.project, "reason": reason})
+            return gate.Decision(
+                outcome="rolled_back",
+                reason=reason,
+                scores=gate.by_slice(report.scores),
+                evidence=1.0,
+                ended=True,
+            )
+    return None
+
+
+def _day(score: FreshScore, rival: float) -> Day:
+    return Day(day=score.day, bytes=score.bytes, gain=rival - score.incumbent)
+
+
+async def _publish(
+    job: TrainAdapter, decision: gate.Decision, home: Home, stores: Stores
+) -> Adapter:
+    """The candidate as the folder of a new version; no row names it yet."""
+    number = stores.adapters.next_number(job.project)
+    version = f"v{number}"
+    target = home.adapter(job.project, version)
+    await asyncio.to_thread(durable.publish_folder, Path(job.folder) / "candidate", target)
+    standing = stores.adapters.challenger(job.project)
+    return Adapter(
+        project=job.project,
+        version=version,
+        number=number,
+        state="candidate",
+        parent=job.parent.version if job.parent else None,
+        run=job.run,
+        created=time.time(),
+        scores=decision.scores,
+        fingerprint=read_card(target).fingerprint,
+        lineage=standing.lineage if standing is not None else job.run,
+    )
 
 
 def roll_back(project: Project, version: str | None, stores: Stores) -> dict[str, str]:
@@ -99,7 +164,9 @@ def roll_back(project: Project, version: str | None, stores: Stores) -> dict[str
             hint="see `gardenerctl adapters`",
         )
     target = stores.adapters.previous(project.id) if version is None else version
-    stores.adapters.serve(project.id, None if target == "base" else target, time.time())
+    with stores.database.transaction():
+        stores.adapters.serve(project.id, None if target == "base" else target, time.time())
+        stores.adapters.drop_challenger(project.id)  # it grew from what was not wanted
     now, before = target or "base", serving or "base"
     log.info("rolled back", extra={"project": project.id, "from": before, "to": now})
     return {
@@ -125,7 +192,7 @@ def tidy(run: str, home: Home) -> None:
 
 
 def sweep_adapters(home: Home, stores: Stores) -> None:
-    """At start: remove adapter folders that no row names, mark rows whose folder is gone."""
+    """Remove adapter folders that no row names, mark rows whose folder is gone."""
     named = {(a.project, a.version) for a in stores.adapters.all()}
     for folder in home.adapters.glob("*/*"):
         if (folder.parent.name, folder.name) not in named:

@@ -10,6 +10,11 @@ import msgspec
 from gardenerd.errors import NotFoundError, RefusedError
 from gardenerd.store.database import Database
 
+_CANNOT_SERVE = {
+    "damaged": "is damaged",
+    "candidate": "is a challenger that has not passed the gate",
+}
+
 
 class Adapter(msgspec.Struct, kw_only=True, frozen=True):
     project: str
@@ -23,6 +28,8 @@ class Adapter(msgspec.Struct, kw_only=True, frozen=True):
     scores: dict[str, Any]
     fingerprint: str
     """Of the base model that it belongs to."""
+    lineage: str = ""
+    """The run with which the challenger started of which this is a state."""
 
 
 class Adapters:
@@ -38,25 +45,50 @@ class Adapters:
     def promote(self, adapter: Adapter, now: float) -> None:
         """Record a published version and flip what serves to it, in one transaction."""
         with self._database.transaction():
+            self.challenge(adapter)
+            self._flip(adapter.project, adapter.version, now)
+
+    def challenge(self, adapter: Adapter) -> None:
+        """Record a published version as the challenger; the one before it goes."""
+        with self._database.transaction():
+            self.drop_challenger(adapter.project)
             self._database.run(
-                "INSERT INTO adapters VALUES (?, ?, ?, 'candidate', ?, ?, ?, ?, ?)",
+                "INSERT INTO adapters VALUES (?, ?, ?, 'candidate', ?, ?, ?, ?, ?, ?)",
                 (adapter.project, adapter.version, adapter.number, adapter.parent, adapter.run)
                 + (adapter.created, msgspec.json.encode(adapter.scores).decode())
-                + (adapter.fingerprint,),
+                + (adapter.fingerprint, adapter.lineage),
             )
-            self._flip(adapter.project, adapter.version, now)
+
+    def challenger(self, project: str) -> Adapter | None:
+        """The version that trains on beside what serves until its evidence suffices."""
+        row = self._database.row(
+            "SELECT * FROM adapters WHERE project = ? AND state = 'candidate'", (project,)
+        )
+        return None if row is None else _adapter(row)
+
+    def drop_challenger(self, project: str) -> None:
+        """Give it up. Its number is not used again; its folder goes when adapters are swept."""
+        self._database.run(
+            "UPDATE adapters SET state = 'rejected' WHERE project = ? AND state = 'candidate'",
+            (project,),
+        )
+
+    def serving_since(self, project: str) -> float | None:
+        """When what serves began to, in seconds since the epoch."""
+        return self._database.value("SELECT since FROM serving WHERE project = ?", (project,))
 
     def serve(self, project: str, version: str | None, now: float) -> str | None:
         """Flip what serves to ``version`` (None: the base); gives what served before.
 
         Raises:
             NotFoundError: no such version.
-            RefusedError: the version is damaged.
+            RefusedError: the version is damaged, or a challenger.
         """
         with self._database.transaction():
-            if version is not None and self.get(project, version).state == "damaged":
+            state = "" if version is None else self.get(project, version).state
+            if state in _CANNOT_SERVE:
                 raise RefusedError(
-                    f"{version} is damaged and cannot serve",
+                    f"{version} {_CANNOT_SERVE[state]} and cannot serve",
                     hint="choose another of `gardenerctl adapters`, or `base`",
                 )
             before = self.serving(project)
@@ -72,7 +104,8 @@ class Adapters:
 
     def get(self, project: str, version: str) -> Adapter:
         row = self._database.row(
-            "SELECT * FROM adapters WHERE project = ? AND version = ?", (project, version)
+            "SELECT * FROM adapters WHERE project = ? AND version = ? AND state != 'rejected'",
+            (project, version),
         )
         if row is None:
             known = ", ".join(a.version for a in self.all(project)) or "none yet"
@@ -82,9 +115,10 @@ class Adapters:
         return _adapter(row)
 
     def all(self, project: str | None = None) -> list[Adapter]:
-        """Oldest first."""
+        """Oldest first, without the challengers that were given up."""
         rows = self._database.rows(
-            "SELECT * FROM adapters WHERE project = coalesce(?, project) ORDER BY project, number",
+            "SELECT * FROM adapters WHERE project = coalesce(?, project) AND state != 'rejected' "
+            "ORDER BY project, number",
             (project,),
         )
         return [_adapter(row) for row in rows]

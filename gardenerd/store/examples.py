@@ -102,11 +102,11 @@ class Examples:
 
     def _items(self, project: str, where: str) -> list[Item]:
         rows = self._database.rows(
-            "SELECT id, path, kind FROM examples WHERE project = ? AND retired = 0 "
+            "SELECT id, path, kind, created FROM examples WHERE project = ? AND retired = 0 "
             f"AND {where} ORDER BY created DESC, id",
             (project,),
         )
-        return [Item(id=row["id"], path=row["path"], kind=row["kind"]) for row in rows]
+        return [Item(**row) for row in map(dict, rows)]
 
 
 def _stored(row: sqlite3.Row) -> Stored:

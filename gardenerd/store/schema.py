@@ -128,4 +128,19 @@ CREATE TABLE serving (
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS: Final[list[str]] = [_FIRST]
+_SECOND: Final = """
+-- `gain`: bits per byte of a day's code that the first of a contest needs less than its rival
+CREATE TABLE bets (
+    project TEXT NOT NULL REFERENCES projects (id) ON DELETE CASCADE,
+    contest TEXT NOT NULL,
+    day TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    gain REAL NOT NULL,
+    PRIMARY KEY (project, contest, day)
+) STRICT, WITHOUT ROWID;
+
+-- the run with which a challenger started; its later states carry it on
+ALTER TABLE adapters ADD COLUMN lineage TEXT NOT NULL DEFAULT '';
+"""
+
+MIGRATIONS: Final[list[str]] = [_FIRST, _SECOND]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gardenerd.store.adapters import Adapters
 from gardenerd.store.database import Database
+from gardenerd.store.evidence import Evidence
 from gardenerd.store.examples import Examples
 from gardenerd.store.feedback import Feedback
 from gardenerd.store.files import Files
@@ -26,6 +27,7 @@ class Stores:
         self.feedback = Feedback(self.database)
         self.runs = Runs(self.database)
         self.adapters = Adapters(self.database)
+        self.evidence = Evidence(self.database)
 
     def close(self) -> None:
         self.database.close()

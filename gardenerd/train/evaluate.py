@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from gardenerd.core import quality
 from gardenerd.models import adapters, nll
 from gardenerd.models.load import Base
-from gardenerd.workers.jobs import AdapterRef, HeldOutText, PairedScore
+from gardenerd.workers.jobs import AdapterRef, FreshScore, FreshText, HeldOutText, PairedScore
 
 SLICE_BYTES = {"recent": 80_000, "older": 80_000, "general": 40_000}
 """Of each slice at most, so that validation takes about as long in every project."""
@@ -75,27 +76,8 @@ def compare(
         AdapterError: an adapter is damaged or of another base.
         ModelError: a score was not finite.
     """
-    contents = [text.text for text in texts]
-    passes = 3 if incumbent is not None else 2
-
-    def scores(model: Any, number: int) -> list[nll.TextScore]:
-        return nll.score(
-            base,
-            contents,
-            model=model,
-            check=lambda done, total: check((number + done / max(1, total)) / passes),
-        )
-
-    plain = scores(None, 0)
-    served = plain
-    model: Any = None
-    if incumbent is not None:
-        model = adapters.attach(base, Path(incumbent.folder), name="incumbent")
-        model.set_adapter("incumbent")
-        served = scores(model, 1)
-    model = adapters.attach(base, candidate, name="candidate", model=model)
-    model.set_adapter("candidate")
-    trained = scores(model, passes - 1)
+    contestants = {"incumbent": None if incumbent is None else Path(incumbent.folder)}
+    scores = _score(base, [t.text for t in texts], contestants | {"candidate": candidate}, check)
     return [
         PairedScore(
             path=text.path,
@@ -105,5 +87,79 @@ def compare(
             incumbent=two.bits_per_byte,
             candidate=three.bits_per_byte,
         )
-        for text, one, two, three in zip(texts, plain, served, trained, strict=True)
+        for text, one, two, three in zip(
+            texts, scores["base"], scores["incumbent"], scores["candidate"], strict=True
+        )
     ]
+
+
+def compare_fresh(
+    base: Base,
+    texts: Sequence[FreshText],
+    *,
+    incumbent: Path | None,
+    challenger: Path | None,
+    previous: Path | None,
+    on_probation: bool,
+    check: Callable[[float], None] = lambda _share: None,
+) -> list[FreshScore]:
+    """Score each day's new code under the base and under three adapters; None is the base.
+
+    Raises:
+        AdapterError: an adapter is damaged or of another base.
+        ModelError: a score was not finite.
+    """
+    texts = sorted(texts, key=lambda text: text.day)
+    contestants = {"incumbent": incumbent, "challenger": challenger, "previous": previous}
+    scores = _score(base, [text.text for text in texts], contestants, check)
+    found: list[FreshScore] = []
+    for day, members in groupby(range(len(texts)), key=lambda i: texts[i].day):
+        chosen = list(members)
+        total = {
+            name: nll.TextScore(
+                nats=sum(given[i].nats for i in chosen),
+                tokens=sum(given[i].tokens for i in chosen),
+                bytes=sum(given[i].bytes for i in chosen),
+            )
+            for name, given in scores.items()
+        }
+        found.append(
+            FreshScore(
+                day=day,
+                bytes=total["base"].bytes,
+                base=total["base"].bits_per_byte,
+                incumbent=total["incumbent"].bits_per_byte,
+                challenger=total["challenger"].bits_per_byte,
+                previous=total["previous"].bits_per_byte if on_probation else None,
+            )
+        )
+    return found
+
+
+def _score(
+    base: Base,
+    contents: Sequence[str],
+    contestants: Mapping[str, Path | None],
+    check: Callable[[float], None],
+) -> dict[str, list[nll.TextScore]]:
+    """The texts' scores under ``base`` and each contestant; each folder is scored once."""
+    folders = dict.fromkeys(folder for folder in contestants.values() if folder is not None)
+    passes = len(folders) + 1
+    by_folder: dict[Path | None, list[nll.TextScore]] = {}
+    model: Any = None
+    for number, folder in enumerate([None, *folders]):
+        if folder is not None:
+            name = f"contestant-{number}"
+            model = adapters.attach(base, folder, name=name, model=model)
+            model.set_adapter(name)
+        by_folder[folder] = nll.score(
+            base,
+            contents,
+            model=model,
+            check=lambda done, total, number=number: check(
+                (number + done / max(1, total)) / passes
+            ),
+        )
+    return {"base": by_folder[None]} | {
+        name: by_folder[folder] for name, folder in contestants.items()
+    }

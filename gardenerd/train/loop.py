@@ -21,7 +21,7 @@ from accelerate import Accelerator
 
 from gardenerd.models import nll
 from gardenerd.models.load import Base
-from gardenerd.train import attention, checkpoint, dataset, lora
+from gardenerd.train import attention, checkpoint, dataset, lora, selftest
 from gardenerd.train import model as adapted
 from gardenerd.workers.jobs import Hyperparameters, TrainProgress
 
@@ -72,8 +72,10 @@ def train(
 
     Raises:
         Left: after the checkpoint that ``leave`` asked for.
+        TrainingError: the device does not compute what it should.
     """
     run = _Run(base, model, rows, chosen, folder, identity)
+    selftest.require_sound(base, model)
     run.resume()
     saved_at = time.monotonic()
     with lora.fused(model, adapted.NAME):

@@ -20,12 +20,16 @@ from safetensors.torch import save_file
 from gardenerd import durable
 from gardenerd.core import gate
 from gardenerd.errors import ModelError, StorageError, TrainingError
+from gardenerd.models import adapters
 from gardenerd.models import card as cards
 from gardenerd.models.load import load_base
-from gardenerd.train import anchor, dataset, evaluate, examples, loop
+from gardenerd.train import anchor, canary, dataset, evaluate, examples, loop, shrink
 from gardenerd.train import model as adapted
 from gardenerd.workers.jobs import (
+    AdapterRef,
     Example,
+    FreshScore,
+    FreshText,
     HeldOutText,
     PairedScore,
     RunReport,
@@ -36,7 +40,8 @@ from gardenerd.workers.jobs import (
 T = TypeVar("T")
 
 # Shares of the whole, for progress: preparing, training, validating.
-_PREPARED, _TRAINED = 5.0, 75.0
+_PREPARED, _TRAINED = 10.0, 75.0
+_FRESH = "fresh.json"
 
 
 def run(
@@ -70,6 +75,9 @@ def run(
     report(TrainProgress(phase="preparing", percent=0.0))
     heldout = evaluate.bound(read_lines(folder / "heldout.jsonl", HeldOutText))
     heldout += evaluate.bound(evaluate.general_texts(_general_modules()))
+    # A run that was frozen by an earlier version has none.
+    written = folder / "fresh.jsonl"
+    fresh = read_lines(written, FreshText) if written.exists() else []
     offered = read_lines(folder / "train.jsonl", Example)
     kept, dropped = examples.clean(offered, heldout)
     if kept:
@@ -80,6 +88,10 @@ def run(
             hint="add code to the project, or wait for more changes",
         )
     pause()
+    fresh_scores: list[FreshScore] = []
+    if not job.judged_after:
+        # Before anything trains on it, and once: a run that is resumed has trained since.
+        fresh_scores = _judge_fresh(job, fresh, challenger=job.parent, pause=pause, report=report)
     base = load_base(Path(job.base), dtype=training_dtype())
     model = adapted.prepare(base, chosen, job.parent)
     trained, planned = adapted.count(model, chosen.rank)
@@ -132,7 +144,7 @@ def run(
         steps=result.steps,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    finite = result.finite
+    finite, strength, varieties = result.finite, 1.0, [1.0, 1.0]
     if finite:
         base = load_base(Path(job.base), dtype=torch.float32)
         card = msgspec.structs.replace(card, fingerprint=base.info.fingerprint)
@@ -144,9 +156,19 @@ def run(
             report(TrainProgress(phase="validating", percent=percent))
 
         try:
+            strength = shrink.shrink(base, candidate, pause)
+            base = load_base(Path(job.base), dtype=torch.float32)
+            card = msgspec.structs.replace(card, strength=strength)
             scores = evaluate.compare(
                 base, heldout, incumbent=job.incumbent, candidate=candidate, check=validated
             )
+            base = load_base(Path(job.base), dtype=torch.float32)
+            varieties = [canary.variety(base, base.model, pause)]
+            model = adapters.attach(base, candidate, name=adapted.NAME)
+            varieties.append(canary.variety(base, model, pause))
+            if job.judged_after:
+                itself = AdapterRef(version="", folder=str(candidate))
+                fresh_scores = _judge_fresh(job, fresh, challenger=itself, pause=pause)
         except ModelError:
             finite = False
         cards.write_card(candidate, msgspec.structs.replace(card, scores=gate.by_slice(scores)))
@@ -167,10 +189,49 @@ def run(
         tokens_per_second=result.tokens / result.seconds if result.seconds else 0.0,
         seconds=seconds,
         peak_rss_bytes=_peak_memory(),
+        fresh=fresh_scores,
+        strength=strength,
+        base_variety=varieties[0],
+        variety=varieties[1],
     )
     durable.write_file(folder / "report.json", msgspec.json.encode(answer))
     shutil.rmtree(folder / "checkpoint", ignore_errors=True)
     return answer
+
+
+def _judge_fresh(
+    job: TrainAdapter,
+    fresh: list[FreshText],
+    *,
+    challenger: AdapterRef | None,
+    pause: Callable[[], None],
+    report: Callable[[TrainProgress], None] = lambda _progress: None,
+) -> list[FreshScore]:
+    """The day's code under all contenders; kept in the folder, for a run that is resumed."""
+    kept = Path(job.folder) / _FRESH
+    if kept.exists():
+        return msgspec.json.decode(kept.read_bytes(), type=list[FreshScore])
+    if not fresh:
+        return []
+
+    def judged(share: float) -> None:
+        pause()
+        report(TrainProgress(phase="preparing", percent=share * _PREPARED))
+
+    def folder(adapter: AdapterRef | None) -> Path | None:
+        return None if adapter is None else Path(adapter.folder)
+
+    scores = evaluate.compare_fresh(
+        load_base(Path(job.base), dtype=torch.float32),
+        fresh,
+        incumbent=folder(job.incumbent),
+        challenger=folder(challenger),
+        previous=folder(job.previous),
+        on_probation=job.on_probation,
+        check=judged,
+    )
+    durable.write_file(kept, msgspec.json.encode(scores))
+    return scores
 
 
 def training_dtype() -> torch.dtype:

@@ -137,6 +137,15 @@ class HeldOutText(msgspec.Struct, kw_only=True, frozen=True):
     text: str
 
 
+class FreshText(msgspec.Struct, kw_only=True, frozen=True):
+    """Code that no model has trained on yet, a line of ``fresh.jsonl`` in the run folder."""
+
+    path: str
+    day: str
+    """On which it was written."""
+    text: str
+
+
 class Done(msgspec.Struct, kw_only=True, frozen=True):
     """The answer where there is nothing to tell."""
 
@@ -252,7 +261,8 @@ class Example(msgspec.Struct, kw_only=True, frozen=True):
 class TrainAdapter(Job, kw_only=True, frozen=True):
     """Train and evaluate in ``folder``, the run's own.
 
-    Read there: ``train.jsonl`` (:class:`Example`), ``heldout.jsonl`` (:class:`HeldOutText`).
+    Read there: ``train.jsonl`` (:class:`Example`), ``heldout.jsonl`` (:class:`HeldOutText`),
+    ``fresh.jsonl`` (:class:`FreshText`).
     Written there: ``metrics.jsonl``, ``checkpoint/``, ``candidate/`` (a peft adapter and its
     card), ``report.json`` (:class:`RunReport`). Updates are :class:`TrainProgress`.
     """
@@ -265,7 +275,12 @@ class TrainAdapter(Job, kw_only=True, frozen=True):
     incumbent: AdapterRef | None
     """What serves now: the candidate is compared with it."""
     parent: AdapterRef | None
-    """What training continues from; None starts from the base."""
+    """What training continues from, the challenger if there is one; None starts from the base."""
+    previous: AdapterRef | None = None
+    """What served before the incumbent, while that is on probation; None: the base, or nothing."""
+    on_probation: bool = False
+    judged_after: bool = False
+    """The fresh code is left out of training and scored under the candidate: the first night."""
     hyperparameters: Hyperparameters
 
 
@@ -293,6 +308,19 @@ class PairedScore(msgspec.Struct, kw_only=True, frozen=True):
     candidate: float
 
 
+class FreshScore(msgspec.Struct, kw_only=True, frozen=True):
+    """One day's fresh code, in bits per byte, before any of these trained on it."""
+
+    day: str
+    bytes: int
+    base: float
+    incumbent: float
+    challenger: float
+    """Of the challenger as it was before this run; on the first night, of the candidate."""
+    previous: float | None = None
+    """Of what served before the incumbent, while that is on probation."""
+
+
 class RunReport(msgspec.Struct, kw_only=True, frozen=True):
     """What a training run hands over; the daemon's gate decides on it."""
 
@@ -314,6 +342,13 @@ class RunReport(msgspec.Struct, kw_only=True, frozen=True):
     seconds: dict[str, float]
     """Wall-clock seconds by phase."""
     peak_rss_bytes: int = 0
+    fresh: list[FreshScore] = []
+    strength: float = 1.0
+    """Of what was trained, to how much the candidate was lowered to keep general code."""
+    base_variety: float = 1.0
+    """How little the base repeats itself when it writes on: 1 never, 0 always."""
+    variety: float = 1.0
+    """... and the candidate."""
 
 
 IndexJob = IndexFiles | RemoveProject | SearchIndex | Harvest | ReadTexts | OptimizeIndex

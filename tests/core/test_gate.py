@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gardenerd.core.gate import BAR, Decision, decide, wealth
+from gardenerd.core.evidence import wealth
+from gardenerd.core.gate import BAR as DAYS_BAR
+from gardenerd.core.gate import BAR_OF_FILES as BAR
+from gardenerd.core.gate import MIN_DAYS, Decision, decide
 from gardenerd.workers.jobs import PairedScore, RunReport
 
 Slice = Literal["recent", "older", "general"]
@@ -72,9 +75,9 @@ def test_a_clear_gain_is_promoted_and_the_figures_are_named() -> None:
         (scored(math.nan), {}, "not finite"),
         (scored(0.1), {"trained_parameters": 2_000}, "2,000 parameters"),
         (scored(0.1), {"base_unchanged": False}, "base model's weights changed"),
+        (scored(0.1), {"base_variety": 0.8, "variety": 0.3}, "collapsed into repetition"),
         (scored(-0.01), {}, "no better"),
         (scored(0.0), {}, "no better"),
-        (scored(0.0004), {}, "not proven better"),
         (scored(0.1) + scored(-0.2, slice="general"), {}, "general code got worse"),
         (scored(0.3, slice="recent") + scored(-0.1), {}, "older code got worse"),
         (scored(0.3) + scored(-0.1, slice="recent"), {}, "recent code got worse"),
@@ -100,9 +103,20 @@ def test_too_little_to_judge_by(scores: list[PairedScore]) -> None:
     assert judged(scores).outcome == "abstained"
 
 
+def test_fewer_days_than_needed_never_suffice() -> None:
+    assert wealth([1.0] * (MIN_DAYS - 1)) < DAYS_BAR <= wealth([1.0] * MIN_DAYS)
+
+
 def test_one_great_gain_cannot_outvote_many_losses() -> None:
     decision = judged([*scored(-0.005, count=11), *scored(1.9, count=1, slice="recent")])
-    assert decision.outcome == "rolled_back"
+    assert decision.outcome != "promoted"
+
+
+@pytest.mark.parametrize("gain", [0.0004, 0.009])
+def test_what_one_night_may_share_is_no_evidence_but_the_candidate_goes_on(gain: float) -> None:
+    decision = judged(scored(gain, count=40))
+    assert (decision.outcome, decision.kept) == ("abstained", True)
+    assert "not proven better yet" in decision.reason
 
 
 @given(st.lists(st.floats(-0.5, 0.5), min_size=3, max_size=40))
@@ -132,12 +146,12 @@ def test_a_learner_that_learns_nothing_is_promoted_once_in_a_hundred_runs_at_mos
     runs, promoted = 3_000, 0
     for _ in range(runs):
         gains = [draw.gauss(0.0, 0.02) for _ in range(20)]
-        promoted += wealth(gain / 0.02 for gain in gains) >= BAR
+        promoted += wealth(gains) >= BAR
     assert promoted / runs <= 0.01
 
 
 def test_a_learner_that_learns_is_nearly_always_promoted() -> None:
     draw = random.Random(20_261_121)
     gains = [[draw.gauss(0.05, 0.02) for _ in range(15)] for _ in range(200)]
-    promoted = sum(wealth(gain / 0.02 for gain in files) >= BAR for files in gains)
+    promoted = sum(wealth(files) >= BAR for files in gains)
     assert promoted >= 180

@@ -11,13 +11,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gardenerd.errors import StorageError
+from gardenerd.errors import RefusedError, StorageError
 from gardenerd.models.card import Card, write_card
 from gardenerd.paths import Home, find_home
 from gardenerd.service import promoting
 from gardenerd.store.stores import Stores
 from gardenerd.workers.jobs import (
+    AdapterRef,
     Example,
+    FreshScore,
     Hyperparameters,
     PairedScore,
     RunReport,
@@ -63,13 +65,19 @@ def finished_run(home: Home, stores: Stores, run: str, *, weights: int = 1_000) 
             created="2026-01-01T00:00:00Z",
         ),
     )
+    serving, standing = stores.adapters.serving(PROJECT), stores.adapters.challenger(PROJECT)
+    previous = stores.adapters.previous(PROJECT)
+    incumbent = _ref(home, serving)
     job = TrainAdapter(
         run=run,
         project=PROJECT,
         folder=str(folder),
         base="seedling",
-        incumbent=None,
-        parent=None,
+        incumbent=incumbent,
+        parent=_ref(home, standing.version) if standing else incumbent,
+        previous=_ref(home, previous),
+        on_probation=serving is not None,
+        judged_after=serving is None and standing is None,
         hyperparameters=Hyperparameters(),
     )
     (folder / "job.json").write_bytes(msgspec.json.encode(job))
@@ -79,8 +87,31 @@ def finished_run(home: Home, stores: Stores, run: str, *, weights: int = 1_000) 
     stores.runs.frozen(run)
 
 
-def report(*, gain: float) -> RunReport:
+def _ref(home: Home, version: str | None) -> AdapterRef | None:
+    if version is None:
+        return None
+    return AdapterRef(version=version, folder=str(home.adapter(PROJECT, version)))
+
+
+def days(first: int, count: int, *, gain: float, previous: float | None = None) -> list[FreshScore]:
+    """Days on which the challenger needed ``gain`` bits per byte less than the incumbent, and
+    what served before needed ``previous``."""
+    return [
+        FreshScore(
+            day=f"2026-01-{first + i:02}",
+            bytes=2_000,
+            base=2.1,
+            incumbent=2.0,
+            challenger=2.0 - gain,
+            previous=previous,
+        )
+        for i in range(count)
+    ]
+
+
+def report(*, gain: float, fresh: list[FreshScore] | None = None) -> RunReport:
     return RunReport(
+        fresh=fresh or [],
         scores=[
             PairedScore(
                 path=f"{slice_}{number}.py",
@@ -131,6 +162,77 @@ def test_a_worse_candidate_changes_nothing(home: Home, stores: Stores) -> None:
     assert not home.adapter(PROJECT, "v2").exists()
 
 
+def test_a_challenger_gathers_its_evidence_by_the_day_and_then_serves(
+    home: Home, stores: Stores
+) -> None:
+    finished_run(home, stores, "r1")
+    judge("r1", report(gain=0.1), home, stores)
+    # However good on the night's held-out files: what serves is replaced by evidence from days.
+    finished_run(home, stores, "r2")
+    assert judge("r2", report(gain=0.1), home, stores).outcome == "abstained"
+    finished_run(home, stores, "r3")
+    third = judge("r3", report(gain=0.1, fresh=days(1, 3, gain=0.05)), home, stores)
+    assert (third.outcome, stores.adapters.serving(PROJECT)) == ("abstained", "v1")
+    standing = stores.adapters.challenger(PROJECT)
+    assert standing is not None
+    assert (standing.version, standing.lineage, standing.parent) == ("v3", "r2", "v2")
+    assert {path.name for path in (home.adapters / PROJECT).iterdir()} == {"v1", "v3"}
+    finished_run(home, stores, "r4")
+    fourth = judge("r4", report(gain=0.1, fresh=days(4, 4, gain=0.05)), home, stores)
+    assert (fourth.outcome, fourth.version) == ("promoted", "v4")
+    assert "7 of 7 days" in fourth.reason
+    assert stores.adapters.serving(PROJECT) == "v4"
+    assert stores.adapters.challenger(PROJECT) is None
+
+
+def test_a_challenger_that_loses_is_given_up(home: Home, stores: Stores) -> None:
+    for run, fresh in (("r1", []), ("r2", []), ("r3", days(1, 7, gain=-0.05))):
+        finished_run(home, stores, run)
+        verdict = judge(run, report(gain=0.1, fresh=fresh), home, stores)
+    assert verdict.outcome == "rolled_back"
+    assert "worse than what serves" in verdict.reason
+    assert stores.adapters.serving(PROJECT) == "v1"
+    assert stores.adapters.challenger(PROJECT) is None
+    assert {path.name for path in (home.adapters / PROJECT).iterdir()} == {"v1"}
+
+
+def test_an_adapter_that_becomes_worse_than_the_base_leaves(home: Home, stores: Stores) -> None:
+    finished_run(home, stores, "r1")
+    judge("r1", report(gain=0.1), home, stores)
+    finished_run(home, stores, "r2")
+    worse = [
+        msgspec.structs.replace(day, incumbent=day.base + 0.05) for day in days(1, 6, gain=0.0)
+    ]
+    verdict = judge("r2", report(gain=0.1, fresh=worse), home, stores)
+    assert verdict.outcome == "rolled_back"
+    assert "base serves again" in verdict.reason
+    assert stores.adapters.serving(PROJECT) is None
+
+
+def test_on_probation_what_served_before_comes_back(home: Home, stores: Stores) -> None:
+    for run, fresh in (("r1", []), ("r2", []), ("r3", days(1, 7, gain=0.05))):
+        finished_run(home, stores, run)
+        judge(run, report(gain=0.1, fresh=fresh), home, stores)
+    assert stores.adapters.serving(PROJECT) == "v3"
+    finished_run(home, stores, "r4")
+    fresh = days(8, 6, gain=0.0, previous=1.95)
+    verdict = judge("r4", report(gain=0.1, fresh=fresh), home, stores)
+    assert (verdict.outcome, stores.adapters.serving(PROJECT)) == ("rolled_back", "v1")
+    assert "v1 serves again" in verdict.reason
+
+
+def test_a_challenger_does_not_serve_by_request(home: Home, stores: Stores) -> None:
+    for run in ("r1", "r2"):
+        finished_run(home, stores, run)
+        judge(run, report(gain=0.1), home, stores)
+    project = stores.projects.get(PROJECT)
+    with pytest.raises(RefusedError, match="has not passed the gate"):
+        promoting.roll_back(project, "v2", stores)
+    # Nor does it outlive a rollback of what it grew from.
+    promoting.roll_back(project, "base", stores)
+    assert stores.adapters.challenger(PROJECT) is None
+
+
 def test_a_full_disk_while_an_adapter_is_written(home: Home, stores: Stores) -> None:
     finished_run(home, stores, "r1")
     judge("r1", report(gain=0.1), home, stores)
@@ -146,8 +248,9 @@ def test_a_full_disk_while_an_adapter_is_written(home: Home, stores: Stores) -> 
     assert "space" in caught.value.hint
     assert stores.adapters.serving(PROJECT) == "v1"
     assert sorted(path.name for path in (home.adapters / PROJECT).iterdir()) == ["v1"]
-    # With room again the same candidate is promoted.
-    assert judge("r2", report(gain=0.1), home, stores).version == "v2"
+    # With room again the same candidate goes on.
+    assert judge("r2", report(gain=0.1), home, stores).outcome == "abstained"
+    assert home.adapter(PROJECT, "v2").is_dir()
 
 
 def test_what_a_crash_left_half_done_is_swept(home: Home, stores: Stores) -> None:
