@@ -16,6 +16,7 @@ from gardenerd.wire.messages import (
     Adapters,
     Cancel,
     History,
+    ManageAdapter,
     Operation,
     Pause,
     Projects,
@@ -73,6 +74,16 @@ def rollback(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def adapters(arguments: argparse.Namespace, console: Console) -> int:
+    if arguments.action is not None:
+        if arguments.version is None:
+            raise UsageError(
+                f"which version shall be treated with {arguments.action}?",
+                hint=f"gardenerctl adapters {arguments.action} VERSION; see gardenerctl adapters",
+            )
+        operation = ManageAdapter(
+            action=arguments.action, version=arguments.version, project=arguments.project
+        )
+        return _say(operation, console, "done")
     with Client(find_home()) as client:
         found = client.call(Adapters(project=arguments.project))["adapters"]
     if console.as_json:
@@ -84,7 +95,7 @@ def adapters(arguments: argparse.Namespace, console: Console) -> int:
             [
                 "*" if adapter.get("serving") else "",
                 str(adapter["version"]),
-                str(adapter.get("state", "")),
+                _state(adapter),
                 when(adapter.get("created")),
                 str(adapter.get("parent") or "base"),
                 against_base(adapter.get("scores")).removeprefix("bits per byte: "),
@@ -93,6 +104,11 @@ def adapters(arguments: argparse.Namespace, console: Console) -> int:
         ]
         console.table(["", "version", "state", "created", "parent", "bits per byte"], rows)
     return 0
+
+
+def _state(adapter: dict[str, Any]) -> str:
+    shown = {"candidate": "challenger"}.get(str(adapter.get("state")), str(adapter.get("state")))
+    return f"{shown}, pinned" if adapter.get("pinned") else shown
 
 
 def history(arguments: argparse.Namespace, console: Console) -> int:

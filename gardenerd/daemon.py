@@ -122,11 +122,13 @@ class Daemon:
             workers=self._workers,
         )
         operations = Operations(
+            home=home,
             stores=self._stores,
             indexing=self._indexing,
             answering=answering,
             learning=self._learning,
             workers=self._workers,
+            publish=self._publish,
             status=reporter.status,
             shutdown=self.stop,
         )

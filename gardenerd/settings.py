@@ -159,6 +159,8 @@ class Loop(_Section, frozen=True, kw_only=True):
     replay_share: float = 0.5
     """Share of the set that is replayed once there is enough to replay."""
     min_free_memory_mb: int = 1_500
+    keep_versions: int = 5
+    """Adapters that served before and are kept to go back to, beside those that are pinned."""
 
     def problems(self) -> list[str]:
         found = [
@@ -168,6 +170,7 @@ class Loop(_Section, frozen=True, kw_only=True):
             *_between("training_set", self.training_set, 1, 100_000),
             *_between("replay_share", self.replay_share, 0, 0.95),
             *_between("min_free_memory_mb", self.min_free_memory_mb, 0, 1_000_000),
+            *_between("keep_versions", self.keep_versions, 1, 1_000),
         ]
         if self.window and parse_window(self.window) is None:
             found.append(f"window must look like 02:00-06:00, not {self.window!r}")

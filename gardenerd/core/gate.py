@@ -44,8 +44,9 @@ SLICE_LIMIT = 0.02
 OLDER_LIMIT = 0.01
 """How much worse than the incumbent, relatively, older code may become."""
 
-LEAST_VARIETY = 0.5
-"""Of the base's: below, what the candidate writes has collapsed into repetition."""
+LEAST_VARIETY = 0.1
+"""Below, what the candidate writes has collapsed into repetition: a loop of some tokens, whatever
+it is asked. Small models loop now and then; one that does so no more than the base may serve."""
 
 Outcome = Literal["promoted", "rolled_back", "abstained"]
 
@@ -159,7 +160,7 @@ def _fault(report: RunReport, finite: bool) -> str:
         )
     if not report.base_unchanged:
         return "the base model's weights changed during the run"
-    if report.variety < LEAST_VARIETY * report.base_variety:
+    if report.variety < min(LEAST_VARIETY, report.base_variety):
         return (
             f"what it writes has collapsed into repetition (variety {report.variety:.2f} "
             f"where the base has {report.base_variety:.2f})"

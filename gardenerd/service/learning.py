@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import secrets
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,10 +15,11 @@ import msgspec
 from gardenerd.core import effects, events
 from gardenerd.core.machine import Loop, step
 from gardenerd.core.pace import Verdict, may_train
+from gardenerd.core.turns import Waiting, next_turn
 from gardenerd.errors import CancelledError, GardenerError, RefusedError, WorkerError
 from gardenerd.host import Host
 from gardenerd.paths import Home
-from gardenerd.service import promoting
+from gardenerd.service import promoting, versions
 from gardenerd.service.preparing import TooLittle, prepare, read_job
 from gardenerd.service.presence import Presence
 from gardenerd.settings import Settings
@@ -152,16 +152,6 @@ class Learning:
             waiting += self._stores.examples.count_new(project)
         return waiting
 
-    def rollback(self, project: Project, version: str | None) -> dict[str, Any]:
-        """Serve ``version`` (``base`` for none; None: what served before), at once."""
-        told = promoting.roll_back(project, version, self._stores)
-        self._publish("adapter", "rolled_back", {"project": project.name, **told})
-        return told
-
-    async def forget(self, project: str) -> None:
-        """Remove the files of a project that is no longer tended."""
-        await asyncio.to_thread(shutil.rmtree, self._home.adapters / project, ignore_errors=True)
-
     # --- life ---------------------------------------------------------------------------------
 
     def recover(self) -> None:
@@ -179,7 +169,7 @@ class Learning:
             else:
                 reason = "the daemon ended while it was being prepared"
                 self._stores.runs.end(run.id, outcome="failed", reason=reason, now=time.time())
-        promoting.sweep_adapters(self._home, self._stores)
+        versions.sweep(self._home, self._stores)
 
     async def tick(self) -> None:
         """Once in a while: may a run start? Should one go on, or give its memory back?"""
@@ -187,19 +177,28 @@ class Learning:
         if self.loop.busy:
             self._give_back_memory()
             return
-        waiting = {p.id: self.new_examples(p.id) for p in self._stores.projects.all()}
-        project = max(waiting, key=lambda id: waiting[id], default="")
-        verdict = await self._verdict(waiting.get(project, 0))
+        waiting = [self._waiting(project.id) for project in self._stores.projects.all()]
+        turn = next_turn(waiting, self._settings.loop.batch_size, time.time())
+        verdict = await self._verdict(turn.new_examples)
         if self.loop.busy:  # a person was faster
             return
         self._tell(
             events.Considered(
-                allowed=verdict.allowed and bool(project),
-                reason=verdict.reason,
-                project=project,
-                new_examples=waiting.get(project, 0),
+                allowed=verdict.allowed and bool(turn.project) and not turn.reason,
+                reason=turn.reason or verdict.reason,
+                project=turn.project,
+                new_examples=turn.new_examples,
             ),
             new_run=_name_run(),
+        )
+
+    def _waiting(self, project: str) -> Waiting:
+        last = self._stores.runs.last_ended(project)
+        return Waiting(
+            project=project,
+            new_examples=self.new_examples(project),
+            last_ended=last.finished if last else None,
+            failures=self._stores.runs.failures(project),
         )
 
     async def watch_user(self) -> None:
@@ -338,7 +337,13 @@ class Learning:
                 raise
             return
         await self._trainer.stop()
-        verdict = await promoting.judge(run, report, home=self._home, stores=self._stores)
+        verdict = await promoting.judge(
+            run,
+            report,
+            home=self._home,
+            stores=self._stores,
+            keep=self._settings.loop.keep_versions,
+        )
         if verdict.version is not None:
             project = job.project
             self._publish("adapter", "promoted", {"project": project, "version": verdict.version})

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from gardenerd import __version__
 from gardenerd.errors import RefusedError, TimedOutError
+from gardenerd.paths import Home
+from gardenerd.service import versions
 from gardenerd.service.answering import Answering
 from gardenerd.service.indexing import ASKED, Indexing
-from gardenerd.service.learning import Learning
+from gardenerd.service.learning import Learning, Publish
 from gardenerd.store.projects import Project
 from gardenerd.store.stores import Stores
 from gardenerd.wire import messages
@@ -28,19 +31,23 @@ class Operations:
     def __init__(
         self,
         *,
+        home: Home,
         stores: Stores,
         indexing: Indexing,
         answering: Answering,
         learning: Learning,
         workers: list[Child],
+        publish: Publish,
         status: Callable[[], Awaitable[dict[str, Any]]],
         shutdown: Callable[[], None],
     ) -> None:
+        self._home = home
         self._stores = stores
         self._indexing = indexing
         self._answering = answering
         self._learning = learning
         self._workers = workers
+        self._publish = publish
         self._status = status
         self._shutdown = shutdown
         self._handlers: dict[type[Operation], Handler] = {
@@ -62,6 +69,7 @@ class Operations:
             messages.Resume: self._resume,
             messages.Cancel: self._cancel,
             messages.Rollback: self._rollback,
+            messages.ManageAdapter: self._manage_adapter,
             messages.Adapters: self._adapters,
             messages.History: self._history,
             messages.Ps: self._ps,
@@ -117,7 +125,8 @@ class Operations:
                 hint="wait for the run, or stop it with `gardenerctl cancel`",
             )
         await self._indexing.remove(project.id)
-        await self._learning.forget(project.id)
+        folder = self._home.adapters / project.id
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         return {"message": f"{project.name} is no longer tended; its folder was not touched"}
 
     async def _list_projects(self, _: messages.Projects, __: Exchange) -> dict[str, Any]:
@@ -185,7 +194,18 @@ class Operations:
 
     async def _rollback(self, wanted: messages.Rollback, _: Exchange) -> dict[str, Any]:
         project = self._one(wanted.project)
-        return self._learning.rollback(project, wanted.version)
+        told = versions.roll_back(project, wanted.version, self._stores)
+        self._publish("adapter", "rolled_back", {"project": project.name, **told})
+        return told
+
+    async def _manage_adapter(self, wanted: messages.ManageAdapter, _: Exchange) -> dict[str, Any]:
+        project = self._one(wanted.project)
+        if wanted.action == "rm":
+            versions.remove(project, wanted.version, self._home, self._stores)
+        else:
+            self._stores.adapters.pin(project.id, wanted.version, wanted.action == "pin")
+        done = {"pin": "is pinned", "unpin": "is no longer pinned", "rm": "is removed"}
+        return {"message": f"{wanted.version} {done[wanted.action]}", "version": wanted.version}
 
     async def _adapters(self, wanted: messages.Adapters, _: Exchange) -> dict[str, Any]:
         named = self._stores.projects.get(wanted.project).id if wanted.project else None
@@ -200,6 +220,7 @@ class Operations:
                     "created": adapter.created,
                     "scores": adapter.scores,
                     "serving": adapter.state == "serving",
+                    "pinned": adapter.pinned,
                     "run": adapter.run,
                 }
                 for adapter in self._stores.adapters.all(named)

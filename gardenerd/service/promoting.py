@@ -18,12 +18,11 @@ import msgspec
 from gardenerd import durable
 from gardenerd.core import gate, probation
 from gardenerd.core.evidence import Day
-from gardenerd.errors import RefusedError
 from gardenerd.models.card import read_card
 from gardenerd.paths import Home
+from gardenerd.service import versions
 from gardenerd.service.preparing import read_job, read_set
 from gardenerd.store.adapters import Adapter
-from gardenerd.store.projects import Project
 from gardenerd.store.stores import Stores
 from gardenerd.workers.jobs import FreshScore, RunReport, TrainAdapter
 
@@ -41,8 +40,13 @@ class Verdict(msgspec.Struct, kw_only=True, frozen=True):
     scores: dict[str, dict[str, float]]
 
 
-async def judge(run: str, report: RunReport, *, home: Home, stores: Stores) -> Verdict:
+async def judge(
+    run: str, report: RunReport, *, home: Home, stores: Stores, keep: int = 5
+) -> Verdict:
     """Decide on the candidate of ``run``, publish it if it may go on, and close the ledger.
+
+    Args:
+        keep: versions that served before, beside those that are pinned.
 
     Raises:
         StorageError: the adapter could not be written; what served goes on serving.
@@ -58,6 +62,7 @@ async def judge(run: str, report: RunReport, *, home: Home, stores: Stores) -> V
             if decision.outcome == "promoted":
                 version = adapter.version
                 stores.adapters.promote(adapter, now)
+                stores.adapters.prune(job.project, keep)
             else:
                 stores.adapters.challenge(adapter)
             stores.examples.mark_used([example.id for example in read_set(folder)])
@@ -75,7 +80,7 @@ async def judge(run: str, report: RunReport, *, home: Home, stores: Stores) -> V
         scores=decision.scores,
         report=msgspec.to_builtins(report),
     )
-    sweep_adapters(home, stores)
+    versions.sweep(home, stores)
     return verdict
 
 
@@ -150,32 +155,6 @@ async def _publish(
     )
 
 
-def roll_back(project: Project, version: str | None, stores: Stores) -> dict[str, str]:
-    """Serve ``version`` (``base`` for none; None: what served before), at once.
-
-    Raises:
-        NotFoundError: no such version.
-        RefusedError: it is damaged, or the base serves already.
-    """
-    serving = stores.adapters.serving(project.id)
-    if version is None and serving is None:
-        raise RefusedError(
-            f"the base serves {project.name}; there is nothing to roll back",
-            hint="see `gardenerctl adapters`",
-        )
-    target = stores.adapters.previous(project.id) if version is None else version
-    with stores.database.transaction():
-        stores.adapters.serve(project.id, None if target == "base" else target, time.time())
-        stores.adapters.drop_challenger(project.id)  # it grew from what was not wanted
-    now, before = target or "base", serving or "base"
-    log.info("rolled back", extra={"project": project.id, "from": before, "to": now})
-    return {
-        "message": f"{project.name} is served by {now} (before: {before})",
-        "version": now,
-        "previous": before,
-    }
-
-
 def tidy(run: str, home: Home) -> None:
     """Remove what an ended run no longer needs, and the folders of runs long past."""
     folder = home.run_folder(run)
@@ -189,20 +168,3 @@ def tidy(run: str, home: Home) -> None:
     past = sorted(path for path in home.runs.iterdir() if path.is_dir())
     for old in past[:-_KEPT_RUNS]:
         shutil.rmtree(old, ignore_errors=True)
-
-
-def sweep_adapters(home: Home, stores: Stores) -> None:
-    """Remove adapter folders that no row names, mark rows whose folder is gone."""
-    named = {(a.project, a.version) for a in stores.adapters.all()}
-    for folder in home.adapters.glob("*/*"):
-        if (folder.parent.name, folder.name) not in named:
-            log.info("removing an unfinished adapter", extra={"folder": folder.name})
-            shutil.rmtree(folder, ignore_errors=True)
-    for project, version in named:
-        if not _complete(home.adapter(project, version)):
-            log.error("an adapter is missing", extra={"version": version})
-            stores.adapters.mark_damaged(project, version)
-
-
-def _complete(folder: Path) -> bool:
-    return (folder / "adapter_model.safetensors").is_file() and (folder / "card.json").is_file()

@@ -30,6 +30,8 @@ class Adapter(msgspec.Struct, kw_only=True, frozen=True):
     """Of the base model that it belongs to."""
     lineage: str = ""
     """The run with which the challenger started of which this is a state."""
+    pinned: bool = False
+    """Kept however many versions come after it."""
 
 
 class Adapters:
@@ -53,7 +55,7 @@ class Adapters:
         with self._database.transaction():
             self.drop_challenger(adapter.project)
             self._database.run(
-                "INSERT INTO adapters VALUES (?, ?, ?, 'candidate', ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO adapters VALUES (?, ?, ?, 'candidate', ?, ?, ?, ?, ?, ?, 0)",
                 (adapter.project, adapter.version, adapter.number, adapter.parent, adapter.run)
                 + (adapter.created, msgspec.json.encode(adapter.scores).decode())
                 + (adapter.fingerprint, adapter.lineage),
@@ -123,6 +125,56 @@ class Adapters:
         )
         return [_adapter(row) for row in rows]
 
+    def pin(self, project: str, version: str, pinned: bool) -> None:
+        """Keep the version, or let it go when its time comes.
+
+        Raises:
+            NotFoundError: no such version.
+        """
+        self.get(project, version)
+        self._database.run(
+            "UPDATE adapters SET pinned = ? WHERE project = ? AND version = ?",
+            (int(pinned), project, version),
+        )
+
+    def remove(self, project: str, version: str) -> None:
+        """Give up a version; its folder goes when adapters are swept.
+
+        Raises:
+            NotFoundError: no such version.
+            RefusedError: it serves, or is pinned.
+        """
+        found = self.get(project, version)
+        if found.state == "serving":
+            raise RefusedError(
+                f"{version} serves", hint="go back to another first: gardenerctl rollback"
+            )
+        if found.pinned:
+            raise RefusedError(f"{version} is pinned", hint=f"gardenerctl adapters unpin {version}")
+        self._reject(project, version)
+
+    def prune(self, project: str, keep: int) -> list[str]:
+        """Give up all versions that served but the latest ``keep``; gives those that went.
+
+        What serves, what served before it and what is pinned stay.
+        """
+        before = self.previous(project)
+        retired = [a for a in self.all(project) if a.state == "retired"]
+        gone = [
+            adapter.version
+            for adapter in retired[: max(0, len(retired) - keep)]
+            if not adapter.pinned and adapter.version != before
+        ]
+        for version in gone:
+            self._reject(project, version)
+        return gone
+
+    def _reject(self, project: str, version: str) -> None:
+        self._database.run(
+            "UPDATE adapters SET state = 'rejected' WHERE project = ? AND version = ?",
+            (project, version),
+        )
+
     def mark_damaged(self, project: str, version: str) -> None:
         self._database.run(
             "UPDATE adapters SET state = 'damaged' WHERE project = ? AND version = ?",
@@ -147,4 +199,5 @@ class Adapters:
 def _adapter(row: sqlite3.Row) -> Adapter:
     values = {name: row[name] for name in Adapter.__struct_fields__}
     values["scores"] = msgspec.json.decode(values["scores"])
+    values["pinned"] = bool(values["pinned"])
     return Adapter(**values)

@@ -78,6 +78,15 @@ class Runs:
         )
         return found[0] if found else None
 
+    def failures(self, project: str) -> int:
+        """Runs that failed, or were cancelled, since the last that did not."""
+        return self._database.value(
+            "SELECT count(*) FROM runs WHERE project = ?1 AND outcome = 'failed' AND finished > "
+            "coalesce((SELECT max(finished) FROM runs WHERE project = ?1 AND state = 'ended' "
+            "AND outcome != 'failed'), 0)",
+            (project,),
+        )
+
     def _select(self, where: str, *parameters: Any) -> list[Run]:
         rows = self._database.rows(f"SELECT * FROM runs WHERE {where}", parameters)
         return [_run(row) for row in rows]

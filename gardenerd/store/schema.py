@@ -141,6 +141,9 @@ CREATE TABLE bets (
 
 -- the run with which a challenger started; its later states carry it on
 ALTER TABLE adapters ADD COLUMN lineage TEXT NOT NULL DEFAULT '';
+
+-- kept until unpinned, however many versions come after it
+ALTER TABLE adapters ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;
 """
 
 MIGRATIONS: Final[list[str]] = [_FIRST, _SECOND]

@@ -74,7 +74,7 @@ def run(
     clock = _Clock(seconds)
     report(TrainProgress(phase="preparing", percent=0.0))
     heldout = evaluate.bound(read_lines(folder / "heldout.jsonl", HeldOutText))
-    heldout += evaluate.bound(evaluate.general_texts(_general_modules()))
+    heldout += evaluate.bound(evaluate.general_texts(evaluate.general_modules()[0]))
     # A run that was frozen by an earlier version has none.
     written = folder / "fresh.jsonl"
     fresh = read_lines(written, FreshText) if written.exists() else []
@@ -285,12 +285,6 @@ def _save_adapter(model: adapted.PeftModel, folder: Path) -> None:
     config = model.peft_config[adapted.NAME]
     config.base_model_name_or_path = None  # a path of this machine says nothing elsewhere
     config.save_pretrained(str(folder))
-
-
-def _general_modules() -> tuple[str, ...]:
-    from gardenerd import seedling
-
-    return tuple(seedling.GENERAL_MODULES)
 
 
 def _digest(*parts: bytes | str) -> str:

@@ -24,11 +24,6 @@ STRENGTHS = (1.0, 0.8, 0.6, 0.4)
 TARGET = 0.01
 """Of bits per byte, relative to the base: how much worse general code may be at the strength that
 is chosen. Below the gate's limit, which is checked on other code."""
-MODULES = (
-    *("bdb", "code", "codecs", "filecmp", "fileinput", "ftplib", "hmac", "netrc", "plistlib"),
-    *("poplib", "pstats", "secrets", "symtable", "trace", "tracemalloc", "wave"),
-)
-"""General code that chooses the strength: neither trained on as an anchor nor judged by."""
 
 
 def shrink(base: Base, folder: Path, check: Callable[[], None]) -> float:
@@ -43,7 +38,8 @@ def shrink(base: Base, folder: Path, check: Callable[[], None]) -> float:
         AdapterError: the adapter is damaged or of another base.
         ModelError: a score was not finite.
     """
-    texts = [text.text for text in evaluate.bound(evaluate.general_texts(MODULES))]
+    _, choosing = evaluate.general_modules()
+    texts = [text.text for text in evaluate.bound(evaluate.general_texts(choosing))]
 
     def cost(model: Any) -> float:
         scores = nll.score(base, texts, model=model, check=lambda _done, _total: check())

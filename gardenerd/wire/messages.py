@@ -181,6 +181,15 @@ class Rollback(Operation, kw_only=True):
     project: str | None = None
 
 
+class ManageAdapter(Operation, kw_only=True):
+    """Keep a version for good, let it go in its time, or remove it."""
+
+    op: ClassVar[str] = "manage_adapter"
+    action: Literal["pin", "unpin", "rm"]
+    version: str
+    project: str | None = None
+
+
 class Adapters(Operation, kw_only=True):
     op: ClassVar[str] = "adapters"
     project: str | None = None

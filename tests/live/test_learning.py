@@ -98,6 +98,12 @@ def test_a_night_from_code_to_service(grove: Garden, base: Path, library: Path) 
     assert grove.json("status")["model"]["adapter"] == "v1"
     (run,) = grove.json("history")
     assert (run["outcome"], run["version"]) == ("promoted", "v1")
+    grove.ctl("adapters", "pin", "v1")
+    assert grove.json("adapters")[0]["pinned"] is True
+    assert "pinned" in grove.ctl("adapters")
+    assert "serves" in grove.refusal("adapters", "rm", "v1")["message"]
+    assert grove.refusal("adapters", "pin", "v9")["code"] == "not_found"
+    assert grove.run("adapters", "rm").returncode == 2
 
 
 def test_completion_and_answers_name_what_served(grove: Garden, library: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from gardenerd.errors import RefusedError, StorageError
 from gardenerd.models.card import Card, write_card
 from gardenerd.paths import Home, find_home
-from gardenerd.service import promoting
+from gardenerd.service import promoting, versions
 from gardenerd.store.stores import Stores
 from gardenerd.workers.jobs import (
     AdapterRef,
@@ -227,10 +227,32 @@ def test_a_challenger_does_not_serve_by_request(home: Home, stores: Stores) -> N
         judge(run, report(gain=0.1), home, stores)
     project = stores.projects.get(PROJECT)
     with pytest.raises(RefusedError, match="has not passed the gate"):
-        promoting.roll_back(project, "v2", stores)
+        versions.roll_back(project, "v2", stores)
     # Nor does it outlive a rollback of what it grew from.
-    promoting.roll_back(project, "base", stores)
+    versions.roll_back(project, "base", stores)
     assert stores.adapters.challenger(PROJECT) is None
+
+
+def test_old_versions_go_and_pinned_ones_stay(home: Home, stores: Stores) -> None:
+    project = stores.projects.get(PROJECT)
+    for number in range(1, 7):
+        finished_run(home, stores, f"r{number}")
+        judge(f"r{number}", report(gain=0.1), home, stores)
+        if number == 1:
+            stores.adapters.pin(PROJECT, "v1", True)
+        versions.roll_back(project, "base", stores)  # the next is a first night again
+    finished_run(home, stores, "r7")
+    asyncio.run(promoting.judge("r7", report(gain=0.1), home=home, stores=stores, keep=2))
+    left = {adapter.version for adapter in stores.adapters.all(PROJECT)}
+    assert left == {"v1", "v5", "v6", "v7"} == {p.name for p in (home.adapters / PROJECT).iterdir()}
+
+    for version, why in (("v1", "pinned"), ("v7", "serves"), ("v2", "no adapter")):
+        with pytest.raises(RefusedError, match=why):
+            versions.remove(project, version, home, stores)
+    stores.adapters.pin(PROJECT, "v1", False)
+    versions.remove(project, "v1", home, stores)
+    assert not home.adapter(PROJECT, "v1").exists()
+    assert stores.adapters.next_number(PROJECT) == 8
 
 
 def test_a_full_disk_while_an_adapter_is_written(home: Home, stores: Stores) -> None:
@@ -259,7 +281,7 @@ def test_what_a_crash_left_half_done_is_swept(home: Home, stores: Stores) -> Non
     orphan = home.adapter(PROJECT, "v2")  # written whole, but the flip never came
     orphan.mkdir()
     (orphan / "adapter_model.safetensors").write_bytes(b"x")
-    promoting.sweep_adapters(home, stores)
+    versions.sweep(home, stores)
     assert not orphan.exists()
     assert stores.adapters.serving(PROJECT) == "v1"
 
@@ -268,7 +290,7 @@ def test_an_adapter_that_lost_its_files_is_known_as_damaged(home: Home, stores: 
     finished_run(home, stores, "r1")
     judge("r1", report(gain=0.1), home, stores)
     (home.adapter(PROJECT, "v1") / "adapter_model.safetensors").unlink()
-    promoting.sweep_adapters(home, stores)
+    versions.sweep(home, stores)
     assert stores.adapters.get(PROJECT, "v1").state == "damaged"
 
 

@@ -12,18 +12,18 @@ from gardenerd import seedling
 from gardenerd.models import adapters
 from gardenerd.models.card import WEIGHTS
 from gardenerd.models.load import load_base
-from gardenerd.train import anchor, shrink
+from gardenerd.train import anchor, evaluate, shrink
 from tests.tiny_models import make_adapter
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 
-# As they are; the fixtures here put shorter lists in their place.
-CHOSEN, GENERAL, ANCHORS = shrink.MODULES, seedling.GENERAL_MODULES, anchor.MODULES
+# As they are; a fixture puts a shorter list in their place.
+JUDGING, CHOOSING = evaluate.general_modules()
 
 
 @pytest.fixture(autouse=True)
 def little_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shrink, "MODULES", ("code", "hmac"))
+    monkeypatch.setattr(seedling, "GENERAL_MODULES", ("bisect", "colorsys"))
 
 
 @pytest.fixture
@@ -54,9 +54,9 @@ def test_what_harms_is_lowered_and_the_card_fits_the_new_weights(
 
 
 def test_what_chooses_is_neither_trained_on_nor_judged_by() -> None:
-    assert not set(CHOSEN) & set(ANCHORS)
-    assert not set(CHOSEN) & set(GENERAL)
-    assert not set(GENERAL) & set(ANCHORS)
+    assert len(JUDGING) > 4 and len(CHOOSING) > 4
+    assert not set(JUDGING) & set(CHOOSING)
+    assert not set(JUDGING + CHOOSING) & set(anchor.MODULES)
 
 
 def test_cancelled(llama: Path, adapter: Path, tmp_path: Path) -> None:
