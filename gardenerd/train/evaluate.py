@@ -24,9 +24,8 @@ FILE_BYTES = 6_000
 def general_modules() -> tuple[tuple[str, ...], tuple[str, ...]]:
     """General code that judges a candidate, and other such code that chooses its strength.
 
-    Neither is ever trained on, and the seedling never saw either: on code that a model knows by
-    heart it loses far more than on code that is like it (measured on celery: over 1 % there where
-    it lost 0.2 % here).
+    Neither is ever trained on, and the seedling never saw either: code that a model was trained
+    on asks for a lower strength (a step lower in both of the nights on celery where both chose).
     """
     return tuple(seedling.GENERAL_MODULES[::2]), tuple(seedling.GENERAL_MODULES[1::2])
 
