@@ -28,12 +28,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from bench.next_line import exact, places
 from gardenerd.core.holdout import held_out
+from gardenerd.seedling import MODEL_DIR
 
 _CODE = (".py", ".js", ".jsx", ".ts", ".tsx", ".go", ".rs", ".java", ".c", ".h", ".cpp", ".hpp")
 _HUNK = re.compile(r"^@@ .* @@")
 _MIN_LINES = 3  # added together; single lines tell little without what stands around them
 _MAX_WEEK_BYTES = 60_000
+_PLACES = 25  # of a week, at which the next line is asked for
 _MAX_OLD_BYTES = 60_000
 _CONFIG = """\
 [loop]
@@ -100,6 +103,19 @@ class Replay:
         total = sum(score["bytes"] for score in scores)
         return sum(score["bits_per_byte"] * score["bytes"] for score in scores) / total
 
+    def serving(self) -> str | None:
+        listed = json.loads(self.ctl("adapters", "--json"))
+        return next((each["version"] for each in listed if each["serving"]), None)
+
+    def next_lines(self, texts: dict[str, str], version: str | None) -> tuple[int, int, int]:
+        """Places asked, lines that the base writes exactly, and those that ``version`` does."""
+        asked = places(texts, _PLACES)
+        base = exact(asked, MODEL_DIR, None)
+        if version is None:
+            return len(asked), base, base
+        folder = next(self._home.glob(f"adapters/*/{version}"))
+        return len(asked), base, exact(asked, MODEL_DIR, folder)
+
 
 def added_lines(diff: Iterable[str]) -> dict[str, str]:
     """Path → its added runs of at least three lines, joined, of a diff without context."""
@@ -151,6 +167,8 @@ def measure(
                 seconds = time.monotonic() - began
                 week = _bounded(replay.added(here, after), _MAX_WEEK_BYTES)
                 weeks.append(week)
+                served = replay.serving()
+                asked, by_base, by_serving = replay.next_lines(week, served)
                 now = replay.score(old, "current")
                 if best is None or (now is not None and now < best):
                     best = now
@@ -164,6 +182,9 @@ def measure(
                         "week_bytes": sum(len(text.encode()) for text in week.values()),
                         "base": replay.score(week, "base"),
                         "serving": replay.score(week, "current"),
+                        "lines": asked,
+                        "lines_base": by_base,
+                        "lines_serving": by_serving,
                         "old_base": old_base,
                         "old": now,
                         "forgotten": now / best - 1 if now and best else 0.0,
@@ -183,6 +204,9 @@ def summary(nights: list[dict[str, Any]]) -> dict[str, Any]:
     serving = sum(n["serving"] * n["week_bytes"] for n in weighed)
     return {
         "gain": 1 - serving / base if base else 0.0,
+        "lines": sum(n["lines"] for n in nights),
+        "lines_base": sum(n["lines_base"] for n in nights),
+        "lines_serving": sum(n["lines_serving"] for n in nights),
         "most_forgotten": max((n["forgotten"] for n in nights), default=0.0),
         "promoted": sum(n["outcome"] == "promoted" for n in nights),
         "longest_night_s": max((n["seconds"] for n in nights), default=0.0),
