@@ -47,6 +47,8 @@ MIN_EXAMPLES = 20
 _HELD_OUT_FILES = 40
 # A first night takes so many times the examples of a later one, as far as its time allows.
 _FIRST = 4
+# ... and at the whole rate: an adapter that goes on from its best is soon driven away from it.
+_CONTINUED_RATE = 0.5
 _JOB = "job.json"
 
 
@@ -231,14 +233,18 @@ def _job(
     since = stores.adapters.serving_since(project.id) or 0.0
     on_probation = incumbent is not None and time.time() - since < probation.SECONDS
     previous = stores.adapters.previous(project.id) if on_probation else None
+    parent = challenger or incumbent
     hyperparameters: Hyperparameters = resolve(settings.train, train_defaults(base))
+    if parent is not None:
+        gentler = hyperparameters.learning_rate * _CONTINUED_RATE
+        hyperparameters = msgspec.structs.replace(hyperparameters, learning_rate=gentler)
     return TrainAdapter(
         run=run,
         project=project.id,
         folder=str(home.run_folder(run)),
         base=str(base),
         incumbent=incumbent,
-        parent=challenger or incumbent,
+        parent=parent,
         previous=_fitting(project, previous, fingerprint, home, stores),
         on_probation=on_probation,
         judged_after=challenger is None and incumbent is None,
