@@ -29,7 +29,8 @@ CHECKPOINT_SECONDS = 60.0
 """A crash costs at most this much learning."""
 _PASSES = 2
 _BETAS = (0.9, 0.95)
-_PLAN_AFTER = 4  # steps: then their speed tells how many fit the time limit
+# After so many steps their speed tells how many fit the time limit; the first are the slowest.
+_PLAN_AFTER = (4, 16, 64)
 _MICRO_TOKENS = 4_096  # in one forward pass; bounds the memory of activations
 _FROZEN_FACTOR = 10.0  # a step so many times slower than usual was not running all that time
 
@@ -123,8 +124,8 @@ class _Run:
         apart = attention.use(base, chosen.max_length)
         self._micro_tokens = _MICRO_TOKENS if apart else chosen.max_length
         self._durations: list[float] = []
-        self._planned = False
-        self.steps = chosen.steps or rows.steps_in(_PASSES)
+        self._wanted = chosen.steps or rows.steps_in(_PASSES)
+        self.steps = self._wanted
         self.result = Result()
 
     def resume(self) -> None:
@@ -138,8 +139,6 @@ class _Run:
             self.result.base_digest = adapted.base_digest(self._model)
             return
         self.steps = standing.steps
-        # The plan was made in the first steps; a run resumed before that makes it anew.
-        self._planned = standing.step >= _PLAN_AFTER
         self.result = Result(
             steps=standing.step,
             tokens=standing.tokens,
@@ -234,10 +233,9 @@ class _Run:
         usual = statistics.median(self._durations)
         # The supervisor freezes a run while the user works; that time is not the run's.
         self.result.seconds += usual if seconds > _FROZEN_FACTOR * usual else seconds
-        if not self._planned and len(self._durations) >= _PLAN_AFTER:
-            self._planned = True
+        if self.result.steps in _PLAN_AFTER:
             left = self._chosen.minutes * 60 - self.result.seconds
-            self.steps = min(self.steps, self.result.steps + max(1, int(left / usual)))
+            self.steps = min(self._wanted, self.result.steps + max(1, int(left / usual)))
 
     def out_of_time(self) -> bool:
         """Whether the run is well over its limit, the machine having become slower than planned."""
