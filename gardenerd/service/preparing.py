@@ -47,8 +47,6 @@ MIN_EXAMPLES = 20
 _HELD_OUT_FILES = 40
 # A first night takes so many times the examples of a later one, as far as its time allows.
 _FIRST = 4
-# ... and at the whole rate: an adapter that goes on from its best is soon driven away from it.
-_CONTINUED_RATE = 0.5
 _JOB = "job.json"
 
 
@@ -235,9 +233,6 @@ def _job(
     previous = stores.adapters.previous(project.id) if on_probation else None
     parent = challenger or incumbent
     hyperparameters: Hyperparameters = resolve(settings.train, train_defaults(base))
-    if parent is not None:
-        gentler = hyperparameters.learning_rate * _CONTINUED_RATE
-        hyperparameters = msgspec.structs.replace(hyperparameters, learning_rate=gentler)
     return TrainAdapter(
         run=run,
         project=project.id,
