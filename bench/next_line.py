@@ -22,7 +22,7 @@ def places(texts: dict[str, str], count: int) -> list[tuple[str, str]]:
     for text in texts.values():
         lines = text.splitlines(keepends=True)
         for number in range(1, len(lines)):
-            if len(lines[number].strip()) >= _LEAST:
+            if len(lines[number].strip()) >= _LEAST and lines[number - 1].strip():
                 above = "".join(lines[:number]).encode()[-_CONTEXT_BYTES:]
                 found.append((above.decode(errors="ignore"), lines[number].rstrip("\n")))
     found.sort(key=lambda place: hashlib.blake2b("\0".join(place).encode()).digest())
@@ -40,7 +40,9 @@ def exact(asked: list[tuple[str, str]], folder: Path, adapter: Path | None) -> i
 
 
 def _line(base: Base, model: Any, above: str) -> str:
-    tokens = torch.tensor([[base.start_token, *nll.encode(base, above)]])
+    # Without its last line break: with the indentation that follows it is one token, which the
+    # model is to write; a bare break is seldom followed by more.
+    tokens = torch.tensor([[base.start_token, *nll.encode(base, above.removesuffix("\n"))]])
     with torch.inference_mode():
         written = model.generate(
             input_ids=tokens,
@@ -48,8 +50,7 @@ def _line(base: Base, model: Any, above: str) -> str:
             max_new_tokens=_MAX_TOKENS,
             do_sample=False,
             pad_token_id=base.end_token,
-            stop_strings=["\n"],
-            tokenizer=base.tokenizer,
         )
     text = base.tokenizer.decode(written[0, tokens.shape[1] :], skip_special_tokens=True)
-    return text.split("\n", 1)[0].rstrip()
+    before, *lines = text.split("\n")
+    return lines[0].rstrip() if lines and not before.strip() else ""
