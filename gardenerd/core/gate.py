@@ -44,9 +44,10 @@ SLICE_LIMIT = 0.02
 OLDER_LIMIT = 0.01
 """How much worse than the incumbent, relatively, older code may become."""
 
-LEAST_VARIETY = 0.1
-"""Below, what the candidate writes has collapsed into repetition: a loop of some tokens, whatever
-it is asked. Small models loop now and then; one that does so no more than the base may serve."""
+LEAST_VARIETY = 0.05
+"""Below, what the candidate writes has collapsed: a loop of one to three tokens, whatever it is
+asked. Small models repeat longer phrases now and then and are none the worse for it; one that loops
+no more than the base may serve."""
 
 Outcome = Literal["promoted", "rolled_back", "abstained"]
 

@@ -75,7 +75,7 @@ def test_a_clear_gain_is_promoted_and_the_figures_are_named() -> None:
         (scored(math.nan), {}, "not finite"),
         (scored(0.1), {"trained_parameters": 2_000}, "2,000 parameters"),
         (scored(0.1), {"base_unchanged": False}, "base model's weights changed"),
-        (scored(0.1), {"base_variety": 0.8, "variety": 0.05}, "collapsed into repetition"),
+        (scored(0.1), {"base_variety": 0.8, "variety": 0.02}, "collapsed into repetition"),
         (scored(-0.01), {}, "no better"),
         (scored(0.0), {}, "no better"),
         (scored(0.1) + scored(-0.2, slice="general"), {}, "general code got worse"),

@@ -183,7 +183,7 @@ def test_a_run_goes_on_after_a_kill(grove: Garden, base: Path) -> None:
     grove.start()
     until(lambda: grove.json("history")[0]["state"] == "ended", 120)
     (ended,) = grove.json("history")
-    assert (ended["run"], ended["outcome"]) == (run, "promoted")
+    assert (ended["run"], ended["outcome"]) == (run, "promoted"), ended["reason"]
 
 
 def test_stopping_while_it_trains_is_prompt_and_saves(grove: Garden, base: Path) -> None:
