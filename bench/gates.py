@@ -82,8 +82,8 @@ def _ours(draw: np.random.Generator, change: float) -> tuple[int, int, float]:
             fresh = [_fresh(night, gain)]
         candidate = _trained(draw, challenger if standing else serving, change)
         report = _report(_files(draw, serving - candidate, _FILES), fresh)
-        decision = gate.decide(report, days, first=not (standing or served))
         days += gate.challenged(fresh)
+        decision = gate.decide(report, days, first=not (standing or served))
         if decision.outcome == "promoted":
             promoted += 1
             wrong += candidate - serving > _WRONG

@@ -6,9 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from gardenerd.models import adapters, nll
+from gardenerd.models import adapters
+from gardenerd.models.greedy import continued
 from gardenerd.models.load import Base, load_base
 
 _CONTEXT_BYTES = 2_000
@@ -42,15 +41,7 @@ def exact(asked: list[tuple[str, str]], folder: Path, adapter: Path | None) -> i
 def _line(base: Base, model: Any, above: str) -> str:
     # Without its last line break: with the indentation that follows it is one token, which the
     # model is to write; a bare break is seldom followed by more.
-    tokens = torch.tensor([[base.start_token, *nll.encode(base, above.removesuffix("\n"))]])
-    with torch.inference_mode():
-        written = model.generate(
-            input_ids=tokens,
-            attention_mask=torch.ones_like(tokens),
-            max_new_tokens=_MAX_TOKENS,
-            do_sample=False,
-            pad_token_id=base.end_token,
-        )
-    text = base.tokenizer.decode(written[0, tokens.shape[1] :], skip_special_tokens=True)
+    tokens = continued(base, model, above.removesuffix("\n"), _MAX_TOKENS)
+    text = base.tokenizer.decode(tokens, skip_special_tokens=True)
     before, *lines = text.split("\n")
     return lines[0].rstrip() if lines and not before.strip() else ""

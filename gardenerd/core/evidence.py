@@ -41,18 +41,3 @@ def wealth(gains: Iterable[float], scale: float = SCALE) -> float:
     logs = (sum(math.log1p(stake * gain) for gain in clipped) for stake in FRACTIONS)
     # Thousands of bets that agree would overflow; beyond 1e300 the figure means nothing more.
     return sum(math.exp(min(value, 690.0)) for value in logs) / len(FRACTIONS)
-
-
-def merged(days: Iterable[Day]) -> list[Day]:
-    """One entry for each day, in order: what was written on a day is weighed by its bytes."""
-    by_day: dict[str, list[Day]] = {}
-    for entry in days:
-        by_day.setdefault(entry.day, []).append(entry)
-    return [
-        Day(
-            day=day,
-            bytes=sum(e.bytes for e in entries),
-            gain=sum(e.gain * e.bytes for e in entries) / sum(e.bytes for e in entries),
-        )
-        for day, entries in sorted(by_day.items())
-    ]

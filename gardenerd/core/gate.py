@@ -20,7 +20,7 @@ from typing import Literal
 
 import msgspec
 
-from gardenerd.core.evidence import Day, merged, wealth
+from gardenerd.core.evidence import Day, wealth
 from gardenerd.workers.jobs import FreshScore, PairedScore, RunReport
 
 BAR = 20.0
@@ -69,11 +69,12 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """The challenger that it trained on from is given up; the next one starts from what serves."""
 
 
-def decide(report: RunReport, earlier: Sequence[Day] = (), *, first: bool = True) -> Decision:
+def decide(report: RunReport, days: Sequence[Day] = (), *, first: bool = True) -> Decision:
     """Judge the candidate of a run by its report.
 
     Args:
-        earlier: the days on which this challenger was compared with the incumbent before.
+        days: on which the challenger was compared with the incumbent, tonight's among them, in
+            order; on the first night those on which the candidate was.
         first: there was no challenger before this run, nor an adapter in service.
     """
     scores = by_slice(report.scores)
@@ -98,7 +99,6 @@ def decide(report: RunReport, earlier: Sequence[Day] = (), *, first: bool = True
     harm = _harm(scores)
     if harm:
         return outcome("rolled_back", f"{harm} ({gain})", ended=True)
-    days = merged([*earlier, *challenged(report.fresh)])
     by_days = not first or len(days) >= MIN_DAYS
     evidence, bar, bets = _of_days(days) if by_days else _of_files(judged)
     said = f"{gain}; {bets}, evidence {_figure(evidence)}"

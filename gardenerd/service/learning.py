@@ -24,6 +24,7 @@ from gardenerd.service.preparing import TooLittle, prepare, read_job
 from gardenerd.service.presence import Presence
 from gardenerd.settings import Settings
 from gardenerd.store.projects import Project
+from gardenerd.store.runs import Run
 from gardenerd.store.stores import Stores
 from gardenerd.workers.child import Child
 from gardenerd.workers.jobs import RunReport, TrainProgress
@@ -145,9 +146,11 @@ class Learning:
 
     def new_examples(self, project: str) -> int:
         """What a run of ``project`` would learn from that no run has learned from."""
+        return self._new_examples(project, self._stores.runs.last_ended(project))
+
+    def _new_examples(self, project: str, last: Run | None) -> int:
         waiting = self._stores.files.counts(project).new_chunks
         waiting += self._stores.feedback.count_unharvested(project)
-        last = self._stores.runs.last_ended(project)
         if last is not None and last.outcome in ("failed", "skipped"):
             waiting += self._stores.examples.count_new(project)
         return waiting
@@ -196,7 +199,7 @@ class Learning:
         last = self._stores.runs.last_ended(project)
         return Waiting(
             project=project,
-            new_examples=self.new_examples(project),
+            new_examples=self._new_examples(project, last),
             last_ended=last.finished if last else None,
             failures=self._stores.runs.failures(project),
         )

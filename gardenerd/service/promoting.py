@@ -87,17 +87,15 @@ async def judge(
 def _decided(job: TrainAdapter, report: RunReport, stores: Stores) -> gate.Decision:
     """The gate's decision; the bets of a challenger are recorded, whatever it is."""
     standing = stores.adapters.challenger(job.project)
-    earlier: list[Day] = []
+    days: list[
+        Day
+    ] = []  # without a challenger there is no contest: the incumbent would meet itself
     if standing is not None:
-        earlier = stores.evidence.days(job.project, standing.lineage)
         stores.evidence.add(job.project, standing.lineage, gate.challenged(report.fresh))
-    known = report if standing is not None or job.judged_after else _without_bets(report)
-    return gate.decide(known, earlier, first=job.judged_after)
-
-
-def _without_bets(report: RunReport) -> RunReport:
-    """Without a challenger the days tell of no contest: the incumbent would meet itself."""
-    return msgspec.structs.replace(report, fresh=[])
+        days = stores.evidence.days(job.project, standing.lineage)
+    elif job.judged_after:
+        days = gate.challenged(report.fresh)
+    return gate.decide(report, days, first=job.judged_after)
 
 
 def _demoted(job: TrainAdapter, report: RunReport, stores: Stores) -> gate.Decision | None:

@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
-
-from gardenerd.models import nll
+from gardenerd.models.greedy import continued
 from gardenerd.models.load import Base
 
 _PROMPTS = (
@@ -36,16 +34,7 @@ def variety(base: Base, model: Any, check: Callable[[], None]) -> float:
     shares: list[float] = []
     for prompt in _PROMPTS:
         check()
-        tokens = torch.tensor([[base.start_token, *nll.encode(base, prompt)]], device=base.device)
-        with torch.inference_mode():
-            written = model.generate(
-                input_ids=tokens,
-                attention_mask=torch.ones_like(tokens),
-                max_new_tokens=_TOKENS,
-                do_sample=False,
-                pad_token_id=base.end_token,
-            )
-        shares.append(distinct(written[0, tokens.shape[1] :].tolist()))
+        shares.append(distinct(continued(base, model, prompt, _TOKENS)))
     return sum(shares) / len(shares)
 
 

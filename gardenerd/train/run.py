@@ -20,7 +20,6 @@ from safetensors.torch import save_file
 from gardenerd import durable
 from gardenerd.core import gate
 from gardenerd.errors import ModelError, StorageError, TrainingError
-from gardenerd.models import adapters
 from gardenerd.models import card as cards
 from gardenerd.models.load import load_base
 from gardenerd.train import anchor, canary, dataset, evaluate, examples, loop, shrink
@@ -144,7 +143,7 @@ def run(
         steps=result.steps,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    finite, strength, varieties = result.finite, 1.0, [1.0, 1.0]
+    finite, strength, base_variety, variety = result.finite, 1.0, 1.0, 1.0
     if finite:
         base = load_base(Path(job.base), dtype=torch.float32)
         card = msgspec.structs.replace(card, fingerprint=base.info.fingerprint)
@@ -156,16 +155,14 @@ def run(
             report(TrainProgress(phase="validating", percent=percent))
 
         try:
+            base_variety = canary.variety(base, base.model, pause)
             strength = shrink.shrink(base, candidate, pause)
+            variety = canary.variety(base, base.model, pause)  # it holds the candidate now
             base = load_base(Path(job.base), dtype=torch.float32)
             card = msgspec.structs.replace(card, strength=strength)
             scores = evaluate.compare(
                 base, heldout, incumbent=job.incumbent, candidate=candidate, check=validated
             )
-            base = load_base(Path(job.base), dtype=torch.float32)
-            varieties = [canary.variety(base, base.model, pause)]
-            model = adapters.attach(base, candidate, name=adapted.NAME)
-            varieties.append(canary.variety(base, model, pause))
             if job.judged_after:
                 itself = AdapterRef(version="", folder=str(candidate))
                 fresh_scores = _judge_fresh(job, fresh, challenger=itself, pause=pause)
@@ -191,8 +188,8 @@ def run(
         peak_rss_bytes=_peak_memory(),
         fresh=fresh_scores,
         strength=strength,
-        base_variety=varieties[0],
-        variety=varieties[1],
+        base_variety=base_variety,
+        variety=variety,
     )
     durable.write_file(folder / "report.json", msgspec.json.encode(answer))
     shutil.rmtree(folder / "checkpoint", ignore_errors=True)

@@ -29,7 +29,8 @@ is chosen. Below the gate's limit, which is checked on other code."""
 def shrink(base: Base, folder: Path, check: Callable[[], None]) -> float:
     """Lower the strength of the adapter in ``folder`` as far as general code asks; gives it.
 
-    The folder's card is written anew, with the digest of the new weights.
+    The folder's card is written anew, with the digest of the new weights. The base's model holds
+    the adapter at that strength afterwards.
 
     Args:
         check: called between batches; it may raise to cancel.

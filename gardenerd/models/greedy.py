@@ -1,0 +1,28 @@
+"""The likeliest continuation of a text, token by token: for measures, which want no chance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from gardenerd.models import nll
+from gardenerd.models.load import Base
+
+
+def continued(base: Base, model: Any, text: str, count: int) -> list[int]:
+    """At most ``count`` tokens after ``text``, fewer where the model ends it.
+
+    Args:
+        model: the base's own model, or the base with an adapter.
+    """
+    tokens = torch.tensor([[base.start_token, *nll.encode(base, text)]], device=base.device)
+    with torch.inference_mode():
+        written = model.generate(
+            input_ids=tokens,
+            attention_mask=torch.ones_like(tokens),
+            max_new_tokens=count,
+            do_sample=False,
+            pad_token_id=base.end_token,
+        )
+    return written[0, tokens.shape[1] :].tolist()
