@@ -86,7 +86,7 @@ async def judge(
 
 def _decided(job: TrainAdapter, report: RunReport, stores: Stores) -> gate.Decision:
     """The gate's decision; the bets of a challenger are recorded, whatever it is."""
-    standing = stores.adapters.challenger(job.project)
+    standing = _challenger(job, stores)
     days: list[
         Day
     ] = []  # without a challenger there is no contest: the incumbent would meet itself
@@ -96,6 +96,14 @@ def _decided(job: TrainAdapter, report: RunReport, stores: Stores) -> gate.Decis
     elif job.judged_after:
         days = gate.challenged(report.fresh)
     return gate.decide(report, days, first=job.judged_after)
+
+
+def _challenger(job: TrainAdapter, stores: Stores) -> Adapter | None:
+    """The challenger that the run went on from; one of another base has no part in it."""
+    standing = stores.adapters.challenger(job.project)
+    if standing is None or job.parent is None or job.parent.version != standing.version:
+        return None
+    return standing
 
 
 def _demoted(job: TrainAdapter, report: RunReport, stores: Stores) -> gate.Decision | None:
@@ -138,7 +146,7 @@ async def _publish(
     version = f"v{number}"
     target = home.adapter(job.project, version)
     await asyncio.to_thread(durable.publish_folder, Path(job.folder) / "candidate", target)
-    standing = stores.adapters.challenger(job.project)
+    standing = _challenger(job, stores)
     return Adapter(
         project=job.project,
         version=version,

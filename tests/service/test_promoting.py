@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from gardenerd.core.evidence import Day
 from gardenerd.errors import RefusedError, StorageError
 from gardenerd.models.card import Card, write_card
 from gardenerd.paths import Home, find_home
@@ -219,6 +220,27 @@ def test_on_probation_what_served_before_comes_back(home: Home, stores: Stores) 
     verdict = judge("r4", report(gain=0.1, fresh=fresh), home, stores)
     assert (verdict.outcome, stores.adapters.serving(PROJECT)) == ("rolled_back", "v1")
     assert "v1 serves again" in verdict.reason
+
+
+def test_the_bets_of_a_challenger_of_another_base_count_for_nothing(
+    home: Home, stores: Stores
+) -> None:
+    finished_run(home, stores, "r1")
+    judge("r1", report(gain=0.0005), home, stores)
+    stores.evidence.add(
+        PROJECT, "r1", [Day(day=f"2026-01-{i:02}", bytes=100, gain=0.05) for i in range(1, 8)]
+    )
+    finished_run(home, stores, "r2")
+    path = home.run_folder("r2") / "job.json"
+    job = msgspec.json.decode(path.read_bytes(), type=TrainAdapter)
+    # As it is prepared after a change of the base: there is nothing to go on from.
+    path.write_bytes(
+        msgspec.json.encode(msgspec.structs.replace(job, parent=None, judged_after=True))
+    )
+    assert judge("r2", report(gain=0.0005), home, stores).outcome == "abstained"
+    standing = stores.adapters.challenger(PROJECT)
+    assert standing is not None
+    assert standing.lineage == "r2"
 
 
 def test_a_challenger_does_not_serve_by_request(home: Home, stores: Stores) -> None:
