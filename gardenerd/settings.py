@@ -102,6 +102,8 @@ class Train(_Section, frozen=True, kw_only=True):
     seed: int = 0
     minutes: float = 30.0
     """A run stops learning after this long and goes on to validation."""
+    anew: bool = False
+    """Each run starts from the base model and a larger set instead of going on from the last."""
 
     def problems(self) -> list[str]:
         found = [

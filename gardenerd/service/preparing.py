@@ -45,8 +45,8 @@ MIN_EXAMPLES = 20
 
 # Validation scores every held-out text under three models: this many files of each slice will do.
 _HELD_OUT_FILES = 40
-# A first night takes so many times the examples of a later one, as far as its time allows.
-_FIRST = 4
+# A run from the base takes so many times the examples of one that goes on, as far as time allows.
+_FROM_BASE = 10
 _JOB = "job.json"
 
 
@@ -74,7 +74,8 @@ async def prepare(
     judged = await fresh.choose(project, stores, last, first=job.judged_after)
     left_out = set(judged) if job.judged_after else set[str]()
     # With nothing to go on from there is all of the project to learn, and no night before it.
-    size = settings.loop.training_set * (_FIRST if job.parent is None else 1)
+    from_base = job.parent is None or job.hyperparameters.anew
+    size = settings.loop.training_set * (_FROM_BASE if from_base else 1)
     ids = compose(
         [item for item in stores.examples.new(project.id) if item.id not in left_out],
         stores.examples.old(project.id),

@@ -92,7 +92,7 @@ def run(
         # Before anything trains on it, and once: a run that is resumed has trained since.
         fresh_scores = _judge_fresh(job, fresh, challenger=job.parent, pause=pause, report=report)
     base = load_base(Path(job.base), dtype=training_dtype())
-    model = adapted.prepare(base, chosen, job.parent)
+    model = adapted.prepare(base, chosen, None if chosen.anew else job.parent)
     trained, planned = adapted.count(model, chosen.rank)
     rows = dataset.Rows(
         base,

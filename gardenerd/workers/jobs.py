@@ -244,6 +244,8 @@ class Hyperparameters(msgspec.Struct, kw_only=True, frozen=True):
     fim_rate: float = 0.5
     seed: int = 0
     minutes: float = 30.0
+    anew: bool = False
+    """The parent's weights are not taken over: it is only what the candidate succeeds."""
 
 
 class Example(msgspec.Struct, kw_only=True, frozen=True):

@@ -1,11 +1,17 @@
-"""What the replay counts as the code that a week adds."""
+"""What the replay of a history counts, and how it walks one."""
 
 from __future__ import annotations
 
-from bench.next_line import places
-from bench.nights import added_lines, summary
+import subprocess
+import xml.etree.ElementTree as ET
+from pathlib import Path
 
-LINES = {"lines": 10, "lines_base": 1, "lines_serving": 2}
+from bench import plot
+from bench.history import History, added_lines, bounded
+from bench.next_line import places
+from bench.nights import summary
+
+LINES = {"lines": 10, "lines_base": 1, "lines_serving": 2, "beside": {}}
 
 DIFF = """\
 diff --git a/one.py b/one.py
@@ -57,3 +63,47 @@ def test_places_are_lines_that_say_something_with_the_code_above_them() -> None:
     assert sorted(line for _, line in found) == ["        return a + 1"]
     assert found[0][0] == "def f(a):\n    if a:\n"
     assert places({"a.py": text}, 0) == []
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "gc.auto=0")
+    command = ["git", "-C", str(folder), *identity, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_a_history_goes_from_commit_to_commit_and_leaves_out_what_a_mirror_lacks(
+    tmp_path: Path,
+) -> None:
+    repo = tmp_path / "repo"
+    repo.mkdir()
+    git(repo, "init", "--quiet")
+    commits: list[str] = []
+    for number in range(2):
+        (repo / "a.py").write_text("".join(f"x{i} = {i}\n" for i in range(4 * (number + 1))))
+        (repo / "large [1].bin").write_text(f"archive {number}")
+        git(repo, "add", ".")
+        git(repo, "commit", "--quiet", "-m", "more")
+        commits.append(git(repo, "rev-parse", "HEAD"))
+    blob = git(repo, "rev-parse", "HEAD:large [1].bin")
+    (repo / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+
+    past = History(repo, tmp_path / "clone")
+    past.checkout(commits[0])
+    assert sorted(p.name for p in past.root.iterdir()) == [".git", "a.py", "large [1].bin"]
+    past.checkout(commits[1])
+    assert sorted(p.name for p in past.root.iterdir()) == [".git", "a.py"]
+    assert past.added(*commits) == {"a.py": "x4 = 4\nx5 = 5\nx6 = 6\nx7 = 7\n"}
+
+
+def test_texts_are_bounded_by_bytes_and_the_last_is_cut() -> None:
+    assert bounded({"b": "öö", "a": "xyz", "c": "no"}, 6) == {"a": "xyz", "b": "ö"}
+
+
+def test_a_plot_has_a_line_for_each_series_and_a_dot_for_each_mark() -> None:
+    lines = {"next <week>": [-1.0, None, -3.5], "old": [0.0, -0.5, -0.25]}
+    root = ET.fromstring(plot.svg("% of the base", lines, marks=[1, 2, 3]))
+    space = "{http://www.w3.org/2000/svg}"
+    points = [len((line.get("points") or "").split()) for line in root.iter(f"{space}polyline")]
+    assert points == [2, 3]
+    assert len(list(root.iter(f"{space}circle"))) == 2  # the second night has no value
+    assert "next <week>" in {text.text for text in root.iter(f"{space}text")}

@@ -104,6 +104,17 @@ def test_the_incumbent_is_scored_and_training_continues_from_the_parent(
     assert report.loss_first < fresh.loss_first
 
 
+def test_anew_the_parent_is_succeeded_but_its_weights_are_left(llama: Path, tmp_path: Path) -> None:
+    first = make_run(tmp_path / "first", llama)
+    do(first)
+    served = AdapterRef(version="v1", folder=str(tmp_path / "first" / "candidate"))
+    chosen = msgspec.structs.replace(FAST, anew=True)
+    second = make_run(tmp_path / "second", llama, chosen=chosen, parent=served)
+    do(second)
+    assert weights(second) == weights(first)
+    assert card.read_card(tmp_path / "second" / "candidate").parent == "v1"
+
+
 def test_a_parent_of_another_rank_is_left_and_the_adapter_starts_anew(
     llama: Path, tmp_path: Path
 ) -> None:

@@ -1,0 +1,117 @@
+"""A real project's history, week by week: its state at a commit, and the code that came after."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+from gardenerd.core.holdout import held_out
+
+_CODE = (".py", ".js", ".jsx", ".ts", ".tsx", ".go", ".rs", ".java", ".c", ".h", ".cpp", ".hpp")
+_HUNK = re.compile(r"^@@ .* @@")
+_MIN_LINES = 3  # added together; single lines tell little without what stands around them
+_MAX_WEEK_BYTES = 60_000
+_MAX_OLD_BYTES = 60_000
+_OLD_FILE_BYTES = 6_000
+
+
+class History:
+    """A clone of a repository in ``root``, which goes from commit to commit.
+
+    A mirror may lack its largest blobs (test data, archives): those files are left out.
+    """
+
+    def __init__(self, repo: Path, root: Path) -> None:
+        self.root = root
+        run("git", "clone", "--quiet", "--shared", "--no-checkout", str(repo), str(root))
+
+    def checkout(self, commit: str) -> None:
+        left_out = [f"!/{_escaped(path)}" for path in self._missing(commit)]
+        self._git("sparse-checkout", "set", "--no-cone", "/*", *left_out)
+        self._git("checkout", "--quiet", "--force", commit)
+
+    def added(self, before: str, after: str) -> dict[str, str]:
+        """The runs of lines that code files gained between two commits, by file; bounded."""
+        diff = self._git(
+            *("diff", "--unified=0", "--no-color", "--no-renames", "--diff-filter=AM"),
+            *(before, after, "--", *(f"*{end}" for end in _CODE)),
+        )
+        return bounded(added_lines(diff.splitlines()), _MAX_WEEK_BYTES)
+
+    def old_code(self) -> dict[str, str]:
+        """The beginnings of held-out code files as they stand now; bounded."""
+        listed = [path for path in self._git("ls-files").splitlines() if path.endswith(_CODE)]
+        found: dict[str, str] = {}
+        for path in sorted(held_out(listed)):
+            text = (self.root / path).read_text(errors="replace")
+            if text.strip():
+                found[path] = text[:_OLD_FILE_BYTES]
+        return bounded(found, _MAX_OLD_BYTES)
+
+    def _missing(self, commit: str) -> list[str]:
+        listed = self._git("ls-tree", "-r", "--format=%(objectname) %(path)", commit)
+        paths = dict(line.split(" ", 1) for line in listed.splitlines())
+        present = subprocess.run(
+            ["git", "-C", str(self.root), "cat-file", "--batch-check=%(objectname)"],
+            input="\n".join(paths),
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        gone = [line.split()[0] for line in present.splitlines() if line.endswith(" missing")]
+        return [paths[blob] for blob in gone]
+
+    def _git(self, *arguments: str) -> str:
+        return run("git", "-C", str(self.root), *arguments)
+
+
+def added_lines(diff: Iterable[str]) -> dict[str, str]:
+    """Path → its added runs of at least three lines, joined, of a diff without context."""
+    found: dict[str, list[str]] = {}
+    path, added = "", list[str]()
+
+    def close() -> None:
+        if len(added) >= _MIN_LINES:
+            found.setdefault(path, []).append("\n".join(added) + "\n")
+        added.clear()
+
+    for line in diff:
+        if line.startswith("+++ "):
+            close()
+            path = line.removeprefix("+++ ").removeprefix("b/").strip()
+        elif _HUNK.match(line) or line.startswith("diff --git"):
+            close()
+        elif line.startswith("+"):
+            added.append(line[1:])
+    close()
+    return {path: "\n".join(runs) for path, runs in found.items()}
+
+
+def bounded(texts: dict[str, str], size: int) -> dict[str, str]:
+    """Texts in the order of their paths up to ``size`` bytes; the last one is cut to fit."""
+    kept: dict[str, str] = {}
+    for path, text in sorted(texts.items()):
+        data = text.encode()[:size]
+        if not data:
+            break
+        kept[path] = data.decode(errors="ignore")
+        size -= len(data)
+    return kept
+
+
+def run(*command: str, env: dict[str, str] | None = None) -> str:
+    """A command's output.
+
+    Raises:
+        RuntimeError: it failed; with the end of what it said.
+    """
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=env)
+    if done.returncode:
+        raise RuntimeError(f"{command[:6]}: {done.stderr.strip()[-500:]}")
+    return done.stdout
+
+
+def _escaped(path: str) -> str:
+    return re.sub(r"([*?\[\\!#])", r"\\\1", path)
