@@ -16,6 +16,7 @@ import torch
 
 from gardenerd.models import nll
 from gardenerd.models.load import Base
+from gardenerd.train.spans import Spans, spans_of
 from gardenerd.workers.jobs import Example
 
 _FIM_NAMES = (
@@ -23,7 +24,8 @@ _FIM_NAMES = (
     ("<fim_prefix>", "<fim_suffix>", "<fim_middle>"),  # StarCoder
 )
 _PADDING = 128  # tokens in one document of padding
-_WHOLE_LINES = 0.7  # of the spans to fill in; the others begin within a line
+_NODES = 0.7  # of the spans to fill in are nodes of the syntax tree, where there is one
+_WHOLE_LINES = 0.7  # of the others; the rest begin within a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,8 @@ class Rows:
     ) -> None:
         self._base = base
         self._examples = examples
+        self._spans: dict[int, Spans] = {}
+        """By number of the example: each is parsed once, when it is first to be filled in."""
         self._max_length = max_length
         self._rows_per_step = rows_per_step
         self._fim = fim_tokens(base) if fim_rate > 0 else None
@@ -115,7 +119,9 @@ class Rows:
 
     def _extend(self) -> None:
         draw = random.Random(f"{self._seed}/{self._epochs}")
-        documents = [piece for example in self._examples for piece in self._encode(example, draw)]
+        documents = [
+            piece for number in range(len(self._examples)) for piece in self._encode(number, draw)
+        ]
         draw.shuffle(documents)
         rows = pack(documents, self._max_length)
         draw.shuffle(rows)
@@ -128,11 +134,14 @@ class Rows:
         self._steps += [rows[i : i + size] for i in range(0, len(rows), size)]
         self._epochs += 1
 
-    def _encode(self, example: Example, draw: random.Random) -> list[Document]:
-        base = self._base
+    def _encode(self, number: int, draw: random.Random) -> list[Document]:
+        base, example = self._base, self._examples[number]
         text = example.text if example.text.endswith("\n") else example.text + "\n"
         if self._fim is not None and draw.random() < self._fim_rate:
-            prefix, suffix, middle = (nll.encode(base, part) for part in cut(text, draw))
+            if number not in self._spans:
+                self._spans[number] = spans_of(text, example.language)
+            parts = cut(text, draw, self._spans[number])
+            prefix, suffix, middle = (nll.encode(base, part) for part in parts)
             before, after, here = self._fim
             tokens = [before, *prefix, after, *suffix, here, *middle, base.end_token]
             if len(tokens) <= self._max_length:
@@ -146,8 +155,12 @@ class Rows:
         ]
 
 
-def cut(text: str, draw: random.Random) -> tuple[str, str, str]:
-    """Prefix, suffix and middle of a text: the middle is lines, or the rest of one and more."""
+def cut(text: str, draw: random.Random, spans: Spans) -> tuple[str, str, str]:
+    """Prefix, suffix and middle of a text: the middle is mostly one of its ``spans``, where it has
+    any, else lines, or the rest of one and more."""
+    if draw.random() < _NODES and (span := spans.draw(draw)):
+        begin, end = span
+        return text[:begin], text[end:], text[begin:end]
     lines = text.splitlines(keepends=True)
     first = draw.randrange(len(lines))
     last = min(len(lines), first + 1 + draw.randrange(max(1, len(lines) // 2)))

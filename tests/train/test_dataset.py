@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from gardenerd.models import nll
 from gardenerd.models.load import load_base
 from gardenerd.train import attention, dataset
+from gardenerd.train.spans import Spans
 from tests.tiny_models import make_base
 from tests.train.runs import example
 
@@ -40,7 +41,7 @@ def test_packing_keeps_every_document_whole_within_the_row(lengths: list[int]) -
 
 @given(st.integers(0, 10_000), st.text("ab \n", min_size=1, max_size=60))
 def test_a_cut_loses_nothing(seed: int, text: str) -> None:
-    prefix, suffix, middle = dataset.cut(text, random.Random(seed))
+    prefix, suffix, middle = dataset.cut(text, random.Random(seed), Spans())
     assert prefix + middle + suffix == text
 
 
