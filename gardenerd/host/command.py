@@ -7,22 +7,28 @@ import contextlib
 
 # These tools answer in milliseconds; one that hangs must not stop the pace from being decided.
 _TIMEOUT_S = 5.0
+_MAX_BYTES = 16_000_000
 
 
-async def output(*arguments: str) -> str | None:
-    """What the command prints; None if it is missing, fails or takes longer than 5 s."""
+async def output(*arguments: str, timeout: float = _TIMEOUT_S) -> str | None:
+    """What the command prints; None if it is missing, fails, takes longer than ``timeout`` seconds
+    or prints more than 16 MB."""
     try:
         process = await asyncio.create_subprocess_exec(
             *arguments,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
-            env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C"},
+            env={
+                "PATH": "/usr/bin:/bin:/usr/sbin:/sbin",
+                "LC_ALL": "C",
+                "GIT_NO_LAZY_FETCH": "1",  # of a partial clone: nothing is fetched in the dark
+            },
         )
     except OSError:
         return None  # not installed here: the fact stays unknown
     try:
-        printed, _ = await asyncio.wait_for(process.communicate(), _TIMEOUT_S)
+        printed = await asyncio.wait_for(_printed(process), timeout)
     except (TimeoutError, asyncio.CancelledError) as error:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
@@ -30,4 +36,18 @@ async def output(*arguments: str) -> str | None:
         if isinstance(error, asyncio.CancelledError):
             raise
         return None
-    return printed.decode(errors="replace") if process.returncode == 0 else None
+    if printed is None or process.returncode != 0:
+        return None
+    return printed.decode(errors="replace")
+
+
+async def _printed(process: asyncio.subprocess.Process) -> bytes | None:
+    assert process.stdout is not None
+    try:
+        await process.stdout.readexactly(_MAX_BYTES + 1)
+    except asyncio.IncompleteReadError as ended:
+        await process.wait()
+        return ended.partial
+    process.kill()
+    await process.wait()
+    return None

@@ -43,7 +43,7 @@ async def days_written(root: Path, paths: Iterable[str]) -> dict[str, str]:
 
 async def _committed(root: Path) -> dict[str, str]:
     """Files whose content is that of a commit, with the day of the newest commit of each."""
-    git = _program()
+    git = git_program()
     if git is None:
         return {}
     command = (git, "-C", str(root), "-c", "core.quotepath=off")
@@ -65,7 +65,8 @@ async def _committed(root: Path) -> dict[str, str]:
     return found
 
 
-def _program() -> str | None:
+def git_program() -> str | None:
+    """The name or path of git; None where it is not installed, as far as one can tell."""
     if sys.platform != "darwin":
         return "git"
     # /usr/bin/git on a Mac without the developer tools opens a dialogue that offers them.

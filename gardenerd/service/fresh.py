@@ -69,7 +69,8 @@ def texts(chosen: ByDay, stores: Stores) -> list[FreshText]:
         left = _MAX_BYTES // len(by_day)
         for stored in stores.examples.get(sorted(ids, key=_rank)):
             size = len(stored.text.encode())
-            if size <= left:
+            # A commit's code is also that of its file; left out with it, it is not judged by twice.
+            if size <= left and stored.kind != "commit":
                 left -= size
                 found.append(FreshText(path=stored.path, day=day, text=stored.text))
     return found

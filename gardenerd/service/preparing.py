@@ -20,6 +20,7 @@ from gardenerd.core.quality import rejection
 from gardenerd.core.replay import compose, evict
 from gardenerd.core.reward import reward
 from gardenerd.core.slices import slices
+from gardenerd.host.commits import added_code
 from gardenerd.models.info import find_base, inspect, resolve, train_defaults
 from gardenerd.paths import Home
 from gardenerd.service import fresh
@@ -67,6 +68,7 @@ async def prepare(
     indexed = dict(stores.files.indexed(project.id))
     kept_out = held_out(list(indexed))
     await _harvest(project, kept_out, settings, stores, index)
+    await _learn_from_commits(project, set(indexed) - kept_out, settings, stores, index)
     _learn_from_feedback(project, stores)
     _bound_buffer(project, settings, stores)
     job = await asyncio.to_thread(_job, run, project, home, settings, stores)
@@ -151,6 +153,31 @@ async def _harvest(
         for path, ids in kept.items():
             stores.examples.retire_path(project.id, path, ids)
         stores.files.harvested(project.id, paths)
+
+
+async def _learn_from_commits(
+    project: Project, learned: set[str], settings: Settings, stores: Stores, index: Child
+) -> None:
+    """What the last commits said and added, as far as it still stands in files learned from.
+
+    All of them are gathered each time: code that is gone since, or old, retires so.
+    """
+    added = await added_code(Path(project.path), learned)
+    now = time.time()
+    examples: list[Stored] = []
+
+    def collect(body: msgspec.Raw) -> None:
+        chunks = msgspec.json.decode(body, type=Harvested).chunks
+        examples.extend(_from_chunk(project, c, now) for c in chunks if rejection(c.text) is None)
+
+    if added:
+        job = Harvest(
+            root=project.path, paths=[], added=added, max_file_bytes=settings.watch.max_file_bytes
+        )
+        await index.call(job, Harvested, on_update=collect)
+    with stores.database.transaction():
+        stores.examples.retire_kind(project.id, "commit")
+        stores.examples.add(examples)
 
 
 def _from_chunk(project: Project, chunk: ChunkText, now: float) -> Stored:

@@ -64,6 +64,12 @@ class Examples:
             (project, path, *keep),
         )
 
+    def retire_kind(self, project: str, kind: str) -> None:
+        """Those of a kind that is gathered anew each time; adding one again revives it."""
+        self._database.run(
+            "UPDATE examples SET retired = 1 WHERE project = ? AND kind = ?", (project, kind)
+        )
+
     def new(self, project: str) -> list[Item]:
         """What no run has trained on, newest first; without the texts, which are large."""
         return self._items(project, "used = 0")

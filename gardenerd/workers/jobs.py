@@ -41,11 +41,22 @@ class SearchIndex(Job, kw_only=True, frozen=True):
     """None searches all."""
 
 
+class Added(msgspec.Struct, kw_only=True, frozen=True):
+    """What a commit added to one file. Not redacted: it comes from git, not from the reader."""
+
+    path: str
+    message: str
+    runs: list[list[str]]
+    """Lines that stood together, without line ends."""
+
+
 class Harvest(Job, kw_only=True, frozen=True):
     """Read these files and give their chunks as material for examples."""
 
     root: str
     paths: list[str]
+    added: list[Added] = msgspec.field(default_factory=list[Added])
+    """Of these, what still stands in its file becomes a chunk of the kind ``commit``."""
     max_file_bytes: int = 1_000_000
 
 
@@ -254,7 +265,7 @@ class Example(msgspec.Struct, kw_only=True, frozen=True):
     id: str
     path: str
     kind: str
-    """``function``, ``class``, ``section``, ... or ``answer`` for feedback."""
+    """``function``, ``class``, ``section``, ..., ``commit``, or ``answer`` for feedback."""
     language: str
     text: str
     weight: float = 1.0
