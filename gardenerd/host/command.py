@@ -22,7 +22,7 @@ async def output(*arguments: str, timeout: float = _TIMEOUT_S) -> str | None:
             env={
                 "PATH": "/usr/bin:/bin:/usr/sbin:/sbin",
                 "LC_ALL": "C",
-                "GIT_NO_LAZY_FETCH": "1",  # of a partial clone: nothing is fetched in the dark
+                "GIT_ALLOW_PROTOCOL": "none",  # of a partial clone nothing is fetched in the dark
             },
         )
     except OSError:

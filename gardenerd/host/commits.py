@@ -44,7 +44,7 @@ async def added_code(root: Path, wanted: Collection[str]) -> list[Added]:
     """The code that each of the last 300 commits of the checked-out branch added, by file.
 
     Merges, and commits of more than 20 files or 400 added lines, are left out. Empty where there
-    is no git, or no history.
+    is no git, no history, or a partial clone lacks some of it: nothing is fetched.
 
     Args:
         root: a project's folder, in a repository or at its top.

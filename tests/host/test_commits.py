@@ -120,3 +120,14 @@ def test_without_a_history_there_is_nothing(tmp_path: Path) -> None:
     assert added(tmp_path, "a.py") == []
     git(tmp_path, "init", "-q")
     assert added(tmp_path, "a.py") == []
+
+
+def test_nothing_is_fetched_for_a_partial_clone(repo: Path, tmp_path: Path) -> None:
+    commit(repo, "Prune", bed=PRUNE)
+    git(repo, "config", "uploadpack.allowFilter", "true")
+    partial = tmp_path / "partial"
+    git(tmp_path, "clone", "-q", "--filter=blob:none", f"file://{repo}", str(partial))
+    objects = partial / ".git" / "objects"
+    before = sorted(objects.rglob("*"))
+    assert added(partial, "bed.py") == []
+    assert sorted(objects.rglob("*")) == before
