@@ -123,6 +123,7 @@ def test_without_a_history_there_is_nothing(tmp_path: Path) -> None:
 
 
 def test_nothing_is_fetched_for_a_partial_clone(repo: Path, tmp_path: Path) -> None:
+    commit(repo, "What only history has", bed=f"{PRUNE}{WATER}")
     commit(repo, "Prune", bed=PRUNE)
     git(repo, "config", "uploadpack.allowFilter", "true")
     partial = tmp_path / "partial"
