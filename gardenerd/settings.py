@@ -160,6 +160,8 @@ class Loop(_Section, frozen=True, kw_only=True):
     """Examples in one run: new ones mixed with replayed ones."""
     replay_share: float = 0.5
     """Share of the set that is replayed once there is enough to replay."""
+    commits: bool = False
+    """Learn from commits too: the message, then the code that it added."""
     min_free_memory_mb: int = 1_500
     keep_versions: int = 5
     """Adapters that served before and are kept to go back to, beside those that are pinned."""

@@ -162,7 +162,7 @@ async def _learn_from_commits(
 
     All of them are gathered each time: code that is gone since, or old, retires so.
     """
-    added = await added_code(Path(project.path), learned)
+    added = await added_code(Path(project.path), learned) if settings.loop.commits else []
     now = time.time()
     examples: list[Stored] = []
 

@@ -14,7 +14,7 @@ from gardenerd.core.holdout import held_out
 from gardenerd.paths import Home
 from gardenerd.service import fresh
 from gardenerd.service.preparing import TooLittle, prepare
-from gardenerd.settings import Settings
+from gardenerd.settings import Loop, Settings
 from gardenerd.store.examples import Stored
 from gardenerd.store.projects import Project
 from gardenerd.store.stores import Stores
@@ -61,8 +61,10 @@ class Garden:
         self.git("add", "-f", ".")
         self.git("commit", "-m", message)
 
-    def examples(self) -> list[Stored]:
+    def examples(self, *, commits: bool = True) -> list[Stored]:
         """The commits in the buffer, after a run was prepared that finds too little else."""
+
+        settings = Settings(loop=Loop(commits=commits))
 
         async def main() -> None:
             context = zmq.asyncio.Context()
@@ -70,7 +72,7 @@ class Garden:
             try:
                 with pytest.raises(TooLittle):
                     await prepare(
-                        "r", self.project, home=self.home, settings=Settings(),
+                        "r", self.project, home=self.home, settings=settings,
                         stores=self.stores, index=index,
                     )  # fmt: skip
             finally:
@@ -113,6 +115,7 @@ def test_only_code_that_stands_in_files_learned_from(garden: Garden) -> None:
     assert [stored.path for stored in garden.examples()] == LEARNED[1:]
     (garden.root / one).write_text(code(one))
     assert {stored.id for stored in garden.examples()} == {stored.id for stored in found}
+    assert garden.examples(commits=False) == []
 
 
 def test_the_code_that_judges_a_run_is_told_once(garden: Garden) -> None:
