@@ -27,7 +27,8 @@ WINDOW = 1_024
 """Tokens read at once, at most; less when the model's context is shorter."""
 _OVERLAP = 4  # a window begins with a quarter of context
 _BATCH_TOKENS = 8_192
-_HEAD_POSITIONS = 1_024  # logits of 1,024 positions at a time bound their memory
+HEAD_POSITIONS = 1_024
+"""Logits are made for so many positions at a time, which bounds their memory."""
 
 # Heads that do more to their input than one product: theirs are computed by the model itself.
 _HEAD_TRANSFORMS = (
@@ -163,7 +164,7 @@ def token_losses(
     targets: torch.Tensor,
     **inputs: Any,
 ) -> torch.Tensor:
-    """-ln p of ``targets`` at the positions ``wanted``: the head runs there alone.
+    """-ln p of ``targets`` at the positions ``wanted``.
 
     Args:
         rows: token ids, (batch, length).
@@ -174,17 +175,36 @@ def token_losses(
     Returns:
         float32, (n,), in nats, in row-major order of ``wanted``.
     """
+    features, head = predict(model, rows, wanted, **inputs)
+    pieces = [
+        F.cross_entropy(head(part).float(), answer, reduction="none")
+        for part, answer in zip(
+            features.split(HEAD_POSITIONS), targets.split(HEAD_POSITIONS), strict=True
+        )
+    ]
+    return torch.cat(pieces) if pieces else features.new_zeros(0, dtype=torch.float32)
+
+
+def predict(
+    model: Any, rows: torch.Tensor, wanted: torch.Tensor, **inputs: Any
+) -> tuple[torch.Tensor, Callable[[torch.Tensor], torch.Tensor]]:
+    """What stands before the head at the positions ``wanted``, and the head, which makes logits.
+
+    The head runs at those positions alone, and may be given a part of them at a time: the logits
+    of a long row never stand in memory together.
+
+    Args:
+        rows: token ids, (batch, length).
+        wanted: (batch, length), n of them true.
+        inputs: given to the model too.
+
+    Returns:
+        (n, width), and a function from (k, width) to (k, vocabulary).
+    """
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
     config = causal.config
     if any(getattr(config, name, None) for name in _HEAD_TRANSFORMS):
         logits = model(input_ids=rows, use_cache=False, **inputs).logits[wanted]
-        return F.cross_entropy(logits.float(), targets, reduction="none")
+        return logits, torch.nn.Identity()
     hidden = causal.get_decoder()(input_ids=rows, use_cache=False, **inputs).last_hidden_state
-    head = causal.get_output_embeddings()
-    pieces = [
-        F.cross_entropy(head(part).float(), answer, reduction="none")
-        for part, answer in zip(
-            hidden[wanted].split(_HEAD_POSITIONS), targets.split(_HEAD_POSITIONS), strict=True
-        )
-    ]
-    return torch.cat(pieces) if pieces else hidden.new_zeros(0, dtype=torch.float32)
+    return hidden[wanted], causal.get_output_embeddings()

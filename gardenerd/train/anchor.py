@@ -2,8 +2,9 @@
 
 A few percent of what a model knew before keep it from forgetting the rest (Bethune et al., 2025:
 1 %; Ibrahim et al., 2024: 5 % and more). The seedling is small and forgets fast: without anchors
-general code got 5.6 % worse in one night on `rich`. Any machine that runs this has the standard
-library; the modules that the gate judges general code by are never among these.
+general code got 5.6 % worse in one night on `rich`. They are not learned: on them the model is
+held to what the base says (:mod:`gardenerd.train.objective`). Any machine that runs this has the
+standard library; the modules that the gate judges general code by are never among these.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from pathlib import Path
 
 from gardenerd.workers.jobs import Example
 
+KIND = "anchor"
+"""Of an example."""
 SHARE = 0.2
 """Of what is trained on."""
 
@@ -58,7 +61,7 @@ def _functions() -> Iterator[Example]:
                 yield Example(
                     id=f"anchor:{module}:{first}",
                     path=f"anchor/{module}.py",
-                    kind="anchor",
+                    kind=KIND,
                     language="python",
                     text="".join(lines[first - 1 : last]),
                 )

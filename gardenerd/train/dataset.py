@@ -16,6 +16,7 @@ import torch
 
 from gardenerd.models import nll
 from gardenerd.models.load import Base
+from gardenerd.train.anchor import KIND
 from gardenerd.train.spans import Spans, spans_of
 from gardenerd.workers.jobs import Example
 
@@ -34,6 +35,8 @@ class Document:
     weight: float = 1.0
     quiet: frozenset[int] = frozenset()
     """Tokens that are marks and not text: they are not predicted."""
+    anchor: bool = False
+    """General code, on which the model shall stay as it is."""
 
 
 @dataclass(slots=True)
@@ -56,6 +59,8 @@ class Batch:
     """(m,), those next tokens."""
     weights: torch.Tensor
     """(m,)"""
+    anchors: torch.Tensor
+    """(m,), true in documents that are anchors."""
     documents: list[int]
     """Length of each document; n in all."""
 
@@ -136,6 +141,7 @@ class Rows:
 
     def _encode(self, number: int, draw: random.Random) -> list[Document]:
         base, example = self._base, self._examples[number]
+        anchor = example.kind == KIND
         text = example.text if example.text.endswith("\n") else example.text + "\n"
         if self._fim is not None and draw.random() < self._fim_rate:
             if number not in self._spans:
@@ -145,12 +151,12 @@ class Rows:
             before, after, here = self._fim
             tokens = [before, *prefix, after, *suffix, here, *middle, base.end_token]
             if len(tokens) <= self._max_length:
-                return [Document(tokens, example.weight, frozenset(self._fim))]
+                return [Document(tokens, example.weight, frozenset(self._fim), anchor)]
         tokens = [base.start_token, *nll.encode(base, text), base.end_token]
         size = self._max_length
         # The piece after a cut begins with the last token of the one before, which it goes on from.
         return [
-            Document(tokens[i : i + size], example.weight)
+            Document(tokens[i : i + size], example.weight, anchor=anchor)
             for i in range(0, len(tokens) - 1, size - 1)
         ]
 
@@ -209,12 +215,14 @@ def collate(
     positions: list[int] = []
     wanted: list[bool] = []
     weights: list[float] = []
+    anchors: list[bool] = []
     for document in documents:
         tokens += document.tokens
         positions += range(len(document.tokens))
         follows = [token not in document.quiet for token in document.tokens[1:]]
         wanted += [*follows, False]
         weights += [document.weight] * sum(follows)
+        anchors += [document.anchor] * sum(follows)
     row = torch.tensor([tokens], dtype=torch.long)
     mask = torch.tensor([wanted], dtype=torch.bool)
     return Batch(
@@ -223,5 +231,12 @@ def collate(
         wanted=mask.to(device),
         targets=row[:, 1:][mask[:, :-1]].to(device),
         weights=torch.tensor(weights, dtype=torch.float32).to(device),
+        anchors=torch.tensor(anchors, dtype=torch.bool).to(device),
         documents=[len(document.tokens) for document in documents],
     )
+
+
+def anchors_of(rows: Sequence[Row]) -> list[Row]:
+    """One row of the anchors alone, in the same order; none if there are none."""
+    documents = [document for row in rows for document in row.documents if document.anchor]
+    return [Row(documents, sum(len(d.tokens) for d in documents))] if documents else []

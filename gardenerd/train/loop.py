@@ -1,8 +1,9 @@
 """The steps of a run: forward, backward, clip, update; checkpoints on the way.
 
-The loss of a step is the sum of -ln p over all its tokens divided by their number, however the
-rows are spread over micro-batches. Nothing in a step depends on the clock or on a random state,
-so a run that was killed and resumed ends with the same bits (on the same kind of processor).
+The loss of a step is the sum of its tokens' costs (:mod:`gardenerd.train.objective`) divided by
+their number, however the rows are spread over micro-batches. Nothing in a step depends on the clock
+or on a random state, so a run that was killed and resumed ends with the same bits (on the same kind
+of processor).
 """
 
 from __future__ import annotations
@@ -19,9 +20,8 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from gardenerd.models import nll
 from gardenerd.models.load import Base
-from gardenerd.train import attention, checkpoint, dataset, lora, selftest
+from gardenerd.train import attention, checkpoint, dataset, lora, objective, selftest
 from gardenerd.train import model as adapted
 from gardenerd.workers.jobs import Hyperparameters, TrainProgress
 
@@ -191,18 +191,11 @@ class _Run:
         ]
         total = sum(batch.predicted for batch in batches)
         loss_sum = torch.zeros((), device=self._base.device)
-        for batch in batches:
+        for part, batch in zip(parts, batches, strict=True):
             with self._accelerator.autocast():
-                losses = nll.token_losses(
-                    self._model,
-                    batch.tokens,
-                    batch.wanted,
-                    batch.targets,
-                    position_ids=batch.positions,
-                    documents=batch.documents,
-                )
-            loss_sum += losses.detach().sum()
-            self._accelerator.backward((losses * batch.weights).sum() / total)
+                wanted, losses = objective.costs(self._base, self._model, part, batch)
+            loss_sum += losses.sum()
+            self._accelerator.backward(wanted.sum() / total)
             check()
             if leave():
                 self._optimizer.zero_grad()

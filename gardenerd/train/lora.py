@@ -53,6 +53,8 @@ def _plain(layer: Any, name: str) -> bool:
 
 def _project(layer: Any, name: str, x: torch.Tensor) -> torch.Tensor:
     base = layer.base_layer
+    if layer.disable_adapters:
+        return base(x)
     return _Projection.apply(
         x,
         base.weight,

@@ -47,7 +47,7 @@ def test_a_run_learns_and_hands_over_a_candidate_and_a_report(llama: Path, tmp_p
     assert report.base_unchanged
     assert fingerprint(llama) == before
     assert report.trained_parameters == report.planned_parameters > 0
-    assert report.loss_last < report.loss_first - 0.3
+    assert report.loss_last < report.loss_first - 0.1  # the anchors in it stay as they are
     assert report.steps == 30
     assert report.examples == 40 + 10  # a fifth of all is general code
     slices = {score.slice for score in report.scores}
