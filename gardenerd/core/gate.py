@@ -8,8 +8,7 @@ The first night has no challenger yet. Then the newest days of the project's his
 training, and are its bets; a project without such days is judged by its held-out files, against the
 base, at a higher bar and less a margin, since the files of one night share what happened in it.
 
-The guards compare with the base, which never moves, and not with yesterday's adapter, by which one
-could walk down a stair of small losses.
+Whatever the evidence, the guards must have nothing against it (:mod:`gardenerd.core.guards`).
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from typing import Literal
 
 import msgspec
 
+from gardenerd.core import guards
 from gardenerd.core.evidence import Day, wealth
 from gardenerd.workers.jobs import FreshScore, PairedScore, RunReport
 
@@ -36,18 +36,6 @@ MAX_DAYS = 30
 MIN_FILES = 3
 MIN_BYTES = 4_000
 """Held out, recent and older together: below either there is nothing to guard by."""
-GENERAL_LIMIT = 0.02
-"""How much worse than the base, relatively, general code may become. The trainer lowers a
-candidate's strength until it is at most 1 % on other general code; this is the guard behind it."""
-SLICE_LIMIT = 0.02
-"""... and the worst of the project's slices."""
-OLDER_LIMIT = 0.01
-"""How much worse than the incumbent, relatively, older code may become."""
-
-LEAST_VARIETY = 0.05
-"""Below, what the candidate writes has collapsed: a loop of one to three tokens, whatever it is
-asked. Small models repeat longer phrases now and then and are none the worse for it; one that loops
-no more than the base may serve."""
 
 Outcome = Literal["promoted", "rolled_back", "abstained"]
 
@@ -84,7 +72,7 @@ def decide(report: RunReport, days: Sequence[Day] = (), *, first: bool = True) -
     def outcome(name: Outcome, reason: str, evidence: float = 1.0, **more: bool) -> Decision:
         return Decision(outcome=name, reason=reason, scores=scores, evidence=evidence, **more)
 
-    fault = _fault(report, finite)
+    fault = guards.fault(report, finite)
     if fault:
         return outcome("rolled_back", fault)
     size = sum(s.bytes for s in judged)
@@ -96,7 +84,7 @@ def decide(report: RunReport, days: Sequence[Day] = (), *, first: bool = True) -
         )
     total = _mean(judged)
     gain = f"{total['incumbent']:.3f} → {total['candidate']:.3f} bits per byte on held-out code"
-    harm = _harm(scores)
+    harm = guards.harm(report, scores)
     if harm:
         return outcome("rolled_back", f"{harm} ({gain})", ended=True)
     by_days = not first or len(days) >= MIN_DAYS
@@ -148,48 +136,6 @@ def _mean(scores: Sequence[PairedScore]) -> dict[str, float]:
         model: sum(getattr(s, model) * s.bytes for s in scores) / size
         for model in ("base", "incumbent", "candidate")
     }
-
-
-def _fault(report: RunReport, finite: bool) -> str:
-    """What is wrong with the run itself, whatever its scores."""
-    if not finite:
-        return "the run met numbers that are not finite: it diverged"
-    if report.trained_parameters != report.planned_parameters:
-        return (
-            f"{report.trained_parameters:,} parameters were trained "
-            f"where {report.planned_parameters:,} were planned"
-        )
-    if not report.base_unchanged:
-        return "the base model's weights changed during the run"
-    if report.variety < min(LEAST_VARIETY, report.base_variety):
-        return (
-            f"what it writes has collapsed into repetition (variety {report.variety:.2f} "
-            f"where the base has {report.base_variety:.2f})"
-        )
-    return ""
-
-
-def _harm(scores: dict[str, dict[str, float]]) -> str:
-    """What the candidate would make worse by more than its limit."""
-    for name, limit in (
-        ("general", GENERAL_LIMIT),
-        ("recent", SLICE_LIMIT),
-        ("older", SLICE_LIMIT),
-    ):
-        if name in scores and scores[name]["candidate"] > scores[name]["base"] * (1 + limit):
-            return _worse(name, scores[name], "base", limit)
-    older = scores.get("older")
-    if older is not None and older["candidate"] > older["incumbent"] * (1 + OLDER_LIMIT):
-        return _worse("older", older, "incumbent", OLDER_LIMIT)
-    return ""
-
-
-def _worse(name: str, scores: dict[str, float], than: str, limit: float) -> str:
-    reference, candidate = scores[than], scores["candidate"]
-    return (
-        f"{name} code got worse than under the {than}: {reference:.3f} → {candidate:.3f} bits per "
-        f"byte, {candidate / reference - 1:+.1%} where {limit:+.1%} is the limit"
-    )
 
 
 def _is_finite(score: PairedScore) -> bool:

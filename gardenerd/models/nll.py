@@ -53,8 +53,11 @@ class TextScore:
 
 
 @dataclass(frozen=True, slots=True)
-class _Window:
+class Window:
+    """Tokens that are read at once."""
+
     text: int
+    """The number of the text that they are of."""
     tokens: list[int]
     scored: int
     """Of the tokens, how many at the end are scored."""
@@ -94,35 +97,52 @@ def score(
         for number, tokens in enumerate(encoded)
         for piece in _windows(number, [base.start_token, *tokens], min(window, limit))
     ]
-    # Longest first: like lengths share a batch, and memory is at its highest at once.
-    windows.sort(key=lambda piece: -len(piece.tokens))
-    nats = [0.0] * len(texts)
-    total, done = sum(len(piece.tokens) for piece in windows), 0
-    with torch.inference_mode():
-        for batch in _batches(windows):
-            check(done, total)
-            for piece, cost in zip(batch, _costs(base, model, batch), strict=True):
-                nats[piece.text] += cost
-            done += sum(len(piece.tokens) for piece in batch)
-    check(total, total)
+    found = nats(base, windows, len(texts), model=model, check=check)
     return [
         TextScore(nats=cost, tokens=len(tokens), bytes=len(text.encode()))
-        for cost, tokens, text in zip(nats, encoded, texts, strict=True)
+        for cost, tokens, text in zip(found, encoded, texts, strict=True)
     ]
 
 
-def _windows(number: int, tokens: list[int], window: int) -> Iterator[_Window]:
+def nats(
+    base: Base,
+    windows: Sequence[Window],
+    count: int,
+    *,
+    model: Any,
+    check: Callable[[int, int], None] = lambda _done, _total: None,
+) -> list[float]:
+    """What the scored tokens of each of ``count`` texts cost, in nats.
+
+    Raises:
+        ModelError: a loss was not finite.
+    """
+    # Longest first: like lengths share a batch, and memory is at its highest at once.
+    ordered = sorted(windows, key=lambda window: -len(window.tokens))
+    found = [0.0] * count
+    total, done = sum(len(window.tokens) for window in ordered), 0
+    with torch.inference_mode():
+        for batch in _batches(ordered):
+            check(done, total)
+            for window, cost in zip(batch, _costs(base, model, batch), strict=True):
+                found[window.text] += cost
+            done += sum(len(window.tokens) for window in batch)
+    check(total, total)
+    return found
+
+
+def _windows(number: int, tokens: list[int], window: int) -> Iterator[Window]:
     # A window of n tokens predicts the n - 1 after its first.
     scored_until = 1
     while scored_until < len(tokens):
         begin = 0 if scored_until == 1 else scored_until - window // _OVERLAP
         end = min(begin + window, len(tokens))
-        yield _Window(text=number, tokens=tokens[begin:end], scored=end - scored_until)
+        yield Window(text=number, tokens=tokens[begin:end], scored=end - scored_until)
         scored_until = end
 
 
-def _batches(windows: list[_Window]) -> Iterator[list[_Window]]:
-    batch: list[_Window] = []
+def _batches(windows: list[Window]) -> Iterator[list[Window]]:
+    batch: list[Window] = []
     for piece in windows:
         if batch and len(batch[0].tokens) * (len(batch) + 1) > _BATCH_TOKENS:
             yield batch
@@ -132,7 +152,7 @@ def _batches(windows: list[_Window]) -> Iterator[list[_Window]]:
         yield batch
 
 
-def _costs(base: Base, model: Any, batch: list[_Window]) -> list[float]:
+def _costs(base: Base, model: Any, batch: list[Window]) -> list[float]:
     length = len(batch[0].tokens)
     # Padding stands on the right, where no token that counts can see it: no mask is needed.
     rows = torch.full((len(batch), length), base.end_token, dtype=torch.long)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import resource
 import shutil
@@ -22,15 +23,15 @@ from gardenerd.core import gate
 from gardenerd.errors import ModelError, StorageError, TrainingError
 from gardenerd.models import card as cards
 from gardenerd.models.load import load_base
-from gardenerd.train import anchor, canary, dataset, evaluate, examples, loop, shrink
+from gardenerd.train import anchor, dataset, evaluate, examples, loop
 from gardenerd.train import model as adapted
+from gardenerd.train.validate import Validation, validate
 from gardenerd.workers.jobs import (
     AdapterRef,
     Example,
     FreshScore,
     FreshText,
     HeldOutText,
-    PairedScore,
     RunReport,
     TrainAdapter,
     TrainProgress,
@@ -128,9 +129,8 @@ def run(
     _save_adapter(model, candidate)
     clock.lap("training")
 
-    # Validating: on the base as it serves, from its file, in float32
+    # Validating
     del model, base
-    scores: list[PairedScore] = []
     card = cards.Card(
         base=Path(job.base).name if Path(job.base).name != "model" else "seedling",
         fingerprint="",
@@ -143,37 +143,32 @@ def run(
         steps=result.steps,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    finite, strength, base_variety, variety = result.finite, 1.0, 1.0, 1.0
-    if finite:
-        base = load_base(Path(job.base), dtype=torch.float32)
-        card = msgspec.structs.replace(card, fingerprint=base.info.fingerprint)
-        cards.write_card(candidate, card)
+    found: Validation | None = None
+    if result.finite:
 
         def validated(share: float) -> None:
             pause()
             percent = _TRAINED + share * (100.0 - _TRAINED)
             report(TrainProgress(phase="validating", percent=percent))
 
-        try:
-            base_variety = canary.variety(base, base.model, pause)
-            strength = shrink.shrink(base, candidate, pause)
-            variety = canary.variety(base, base.model, pause)  # it holds the candidate now
-            base = load_base(Path(job.base), dtype=torch.float32)
-            card = msgspec.structs.replace(card, strength=strength)
-            scores = evaluate.compare(
-                base, heldout, incumbent=job.incumbent, candidate=candidate, check=validated
+        # It predicts numbers that are not finite: the gate says so.
+        with contextlib.suppress(ModelError):
+            found = validate(
+                Path(job.base), candidate, card, heldout, job.incumbent, check=validated
             )
             if job.judged_after:
                 itself = AdapterRef(version="", folder=str(candidate))
                 fresh_scores = _judge_fresh(job, fresh, challenger=itself, pause=pause)
-        except ModelError:
-            finite = False
-        cards.write_card(candidate, msgspec.structs.replace(card, scores=gate.by_slice(scores)))
+    if found is not None:
+        card = cards.read_card(candidate)
+        cards.write_card(
+            candidate, msgspec.structs.replace(card, scores=gate.by_slice(found.scores))
+        )
     clock.lap("validating")
 
     answer = RunReport(
-        scores=scores,
-        finite=finite,
+        scores=[],
+        finite=found is not None,
         trained_parameters=trained,
         planned_parameters=planned,
         base_unchanged=unchanged,
@@ -187,10 +182,9 @@ def run(
         seconds=seconds,
         peak_rss_bytes=_peak_memory(),
         fresh=fresh_scores,
-        strength=strength,
-        base_variety=base_variety,
-        variety=variety,
     )
+    if found is not None:
+        answer = msgspec.structs.replace(answer, **msgspec.structs.asdict(found))
     durable.write_file(folder / "report.json", msgspec.json.encode(answer))
     shutil.rmtree(folder / "checkpoint", ignore_errors=True)
     return answer

@@ -362,6 +362,14 @@ class RunReport(msgspec.Struct, kw_only=True, frozen=True):
     """How little the base repeats itself when it writes on: 1 never, 0 always."""
     variety: float = 1.0
     """... and the candidate."""
+    distance: float = 0.0
+    """KL(base || candidate) on general code, in nats a token."""
+    filling: list[tuple[float, float]] = []
+    """By place to fill in, what the right middle costs under base and candidate, nats a token."""
+    adapter_bytes: int | None = None
+    """Of the candidate's weights; None if it was not measured."""
+    load_seconds: float = 0.0
+    """To put the candidate on a base in memory."""
 
 
 IndexJob = IndexFiles | RemoveProject | SearchIndex | Harvest | ReadTexts | OptimizeIndex
