@@ -27,6 +27,7 @@ from gardenerd.service import fresh
 from gardenerd.settings import Settings
 from gardenerd.store.examples import Stored, example_id
 from gardenerd.store.projects import Project
+from gardenerd.store.runs import Run
 from gardenerd.store.stores import Stores
 from gardenerd.workers.child import Child
 from gardenerd.workers.jobs import (
@@ -46,8 +47,9 @@ MIN_EXAMPLES = 20
 
 # Validation scores every held-out text under three models: this many files of each slice will do.
 _HELD_OUT_FILES = 40
-# A run from the base takes so many times the examples of one that goes on, as far as time allows.
+# A run from the base may take so many times the examples of one that goes on.
 _FROM_BASE = 10
+_MAX_EXAMPLES = 5_000
 _JOB = "job.json"
 
 
@@ -76,12 +78,11 @@ async def prepare(
     judged = await fresh.choose(project, stores, last, first=job.judged_after)
     left_out = set(judged) if job.judged_after else set[str]()
     # With nothing to go on from there is all of the project to learn, and no night before it.
-    from_base = job.parent is None or job.hyperparameters.anew
-    size = settings.loop.training_set * (_FROM_BASE if from_base else 1)
+    new = [item for item in stores.examples.new(project.id) if item.id not in left_out]
     ids = compose(
-        [item for item in stores.examples.new(project.id) if item.id not in left_out],
+        new,
         stores.examples.old(project.id),
-        size,
+        set_size(job, last, len(new), settings),
         settings.loop.replay_share,
         job.hyperparameters.seed,
         since=last.started if last else 0.0,
@@ -111,6 +112,22 @@ async def prepare(
     )
     await asyncio.to_thread(durable.write_file, folder / _JOB, msgspec.json.encode(job))
     return job
+
+
+def set_size(job: TrainAdapter, last: Run | None, new: int, settings: Settings) -> int:
+    """How many examples the run takes: ``loop.training_set``, and more while there is code of the
+    project that no run has come to yet, as many as the time allows one pass over."""
+    usual = settings.loop.training_set
+    most = min(usual * _FROM_BASE, _MAX_EXAMPLES)
+    if job.parent is None or job.hyperparameters.anew:
+        return most
+    report = last.report if last is not None else {}
+    seconds = report.get("seconds", {}).get("training", 0.0)
+    if not seconds or not report.get("seen"):
+        return usual
+    in_time = int(report["seen"] / seconds * job.hyperparameters.minutes * 60)
+    waiting = int(new / (1 - settings.loop.replay_share))
+    return max(usual, min(most, in_time, waiting))
 
 
 def read_job(folder: Path) -> TrainAdapter:

@@ -24,13 +24,13 @@ from gardenerd.service import versions
 from gardenerd.service.preparing import read_job, read_set
 from gardenerd.store.adapters import Adapter
 from gardenerd.store.stores import Stores
-from gardenerd.workers.jobs import FreshScore, RunReport, TrainAdapter
+from gardenerd.workers.jobs import SEEN, FreshScore, RunReport, TrainAdapter
 
 log = logging.getLogger(__name__)
 
 # Their reports and metrics stay in the ledger; the folders are for looking into.
 _KEPT_RUNS = 20
-_HEAVY = ("checkpoint", "candidate", "train.jsonl", "heldout.jsonl")
+_HEAVY = ("checkpoint", "candidate", "train.jsonl", "heldout.jsonl", SEEN)
 
 
 class Verdict(msgspec.Struct, kw_only=True, frozen=True):
@@ -65,7 +65,7 @@ async def judge(
                 stores.adapters.prune(job.project, keep)
             else:
                 stores.adapters.challenge(adapter)
-            stores.examples.mark_used([example.id for example in read_set(folder)])
+            stores.examples.mark_used(_seen(folder))
     elif decision.ended:
         stores.adapters.drop_challenger(job.project)
     verdict = Verdict(
@@ -132,6 +132,14 @@ def _demoted(job: TrainAdapter, report: RunReport, stores: Stores) -> gate.Decis
                 ended=True,
             )
     return None
+
+
+def _seen(folder: Path) -> list[str]:
+    """What the run learned from: a run whose time ends leaves some of its set for later ones."""
+    try:
+        return msgspec.json.decode((folder / SEEN).read_bytes(), type=list[str])
+    except FileNotFoundError:  # a run that was frozen by an earlier version
+        return [example.id for example in read_set(folder)]
 
 
 def _day(score: FreshScore, rival: float) -> Day:

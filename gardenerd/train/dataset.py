@@ -37,6 +37,8 @@ class Document:
     """Tokens that are marks and not text: they are not predicted."""
     anchor: bool = False
     """General code, on which the model shall stay as it is."""
+    example: int = -1
+    """The number of the example that it is of."""
 
 
 @dataclass(slots=True)
@@ -122,6 +124,17 @@ class Rows:
             self._extend()
         return self._steps[number]
 
+    def seen(self, steps: int) -> list[str]:
+        """The ids of the examples, anchors aside, of which so many first steps had a part."""
+        numbers = {
+            document.example
+            for step in self._steps[:steps]
+            for row in step
+            for document in row.documents
+            if not document.anchor
+        }
+        return [self._examples[number].id for number in sorted(numbers)]
+
     def _extend(self) -> None:
         draw = random.Random(f"{self._seed}/{self._epochs}")
         documents = [
@@ -151,12 +164,12 @@ class Rows:
             before, after, here = self._fim
             tokens = [before, *prefix, after, *suffix, here, *middle, base.end_token]
             if len(tokens) <= self._max_length:
-                return [Document(tokens, example.weight, frozenset(self._fim), anchor)]
+                return [Document(tokens, example.weight, frozenset(self._fim), anchor, number)]
         tokens = [base.start_token, *nll.encode(base, text), base.end_token]
         size = self._max_length
         # The piece after a cut begins with the last token of the one before, which it goes on from.
         return [
-            Document(tokens[i : i + size], example.weight, anchor=anchor)
+            Document(tokens[i : i + size], example.weight, anchor=anchor, example=number)
             for i in range(0, len(tokens) - 1, size - 1)
         ]
 

@@ -27,6 +27,7 @@ from gardenerd.train import anchor, dataset, evaluate, examples, loop
 from gardenerd.train import model as adapted
 from gardenerd.train.validate import Validation, validate
 from gardenerd.workers.jobs import (
+    SEEN,
     AdapterRef,
     Example,
     FreshScore,
@@ -125,6 +126,8 @@ def run(
         check=check,
     )
     unchanged = adapted.base_digest(model) == result.base_digest
+    seen = rows.seen(result.steps)
+    durable.write_file(folder / SEEN, msgspec.json.encode(seen))
     candidate = folder / "candidate"
     _save_adapter(model, candidate)
     clock.lap("training")
@@ -175,6 +178,7 @@ def run(
         steps=result.steps,
         tokens=result.tokens,
         examples=len(kept),
+        seen=len(seen),
         dropped=dropped,
         loss_first=_mean(result.losses[:3]),
         loss_last=_mean(result.losses[-3:]),

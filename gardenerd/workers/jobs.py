@@ -271,13 +271,17 @@ class Example(msgspec.Struct, kw_only=True, frozen=True):
     weight: float = 1.0
 
 
+SEEN = "seen.json"
+"""In the run folder: the ids of the examples that the run's steps came to."""
+
+
 class TrainAdapter(Job, kw_only=True, frozen=True):
     """Train and evaluate in ``folder``, the run's own.
 
     Read there: ``train.jsonl`` (:class:`Example`), ``heldout.jsonl`` (:class:`HeldOutText`),
     ``fresh.jsonl`` (:class:`FreshText`).
-    Written there: ``metrics.jsonl``, ``checkpoint/``, ``candidate/`` (a peft adapter and its
-    card), ``report.json`` (:class:`RunReport`). Updates are :class:`TrainProgress`.
+    Written there: ``metrics.jsonl``, :data:`SEEN`, ``checkpoint/``, ``candidate/`` (a peft adapter
+    and its card), ``report.json`` (:class:`RunReport`). Updates are :class:`TrainProgress`.
     """
 
     run: str
@@ -364,6 +368,8 @@ class RunReport(msgspec.Struct, kw_only=True, frozen=True):
     """... and the candidate."""
     distance: float = 0.0
     """KL(base || candidate) on general code, in nats a token."""
+    seen: int = 0
+    """Examples, anchors aside, that its steps came to; the time may have ended before the rest."""
     filling: list[tuple[float, float]] = []
     """By place to fill in, what the right middle costs under base and candidate, nats a token."""
     adapter_bytes: int | None = None
