@@ -11,7 +11,7 @@ from typing import Any
 from gardenerd import __version__
 from gardenerd.errors import RefusedError, TimedOutError
 from gardenerd.paths import Home
-from gardenerd.service import versions
+from gardenerd.service import rewards, versions
 from gardenerd.service.answering import Answering
 from gardenerd.service.indexing import ASKED, Indexing
 from gardenerd.service.learning import Learning, Publish
@@ -167,6 +167,11 @@ class Operations:
             wanted.answer, wanted.verdict, wanted.correction, wanted.key, time.time()
         )
         message = "thank you, stored" if new else "this feedback is stored already"
+        project = self._stores.feedback.project_of(wanted.answer)
+        done = rewards.watch(project, self._stores, time.time()) if new and project else None
+        if done is not None:
+            message = f"{message}; {done}"
+            self._publish("adapter", "rolled_back", {"project": project, "reason": done})
         return {"message": message, "new": new}
 
     # --- learning -----------------------------------------------------------------------------

@@ -39,6 +39,15 @@ class Judgement(msgspec.Struct, kw_only=True, frozen=True):
     correction: str | None
 
 
+class Rated(msgspec.Struct, kw_only=True, frozen=True):
+    """What a reader thought of an answer, and which adapter wrote it (None: the base)."""
+
+    adapter: str | None
+    text: str
+    verdict: str
+    correction: str | None
+
+
 class Feedback:
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -89,6 +98,18 @@ class Feedback:
             (project,),
         )
         return [Judgement(**{k: row[k] for k in Judgement.__struct_fields__}) for row in rows]
+
+    def rated(self, project: str) -> list[Rated]:
+        """All feedback on the project's answers, oldest first."""
+        rows = self._database.rows(
+            "SELECT a.adapter, a.text, f.verdict, f.correction FROM feedback f "
+            "JOIN answers a ON a.id = f.answer WHERE f.project = ? ORDER BY f.id",
+            (project,),
+        )
+        return [Rated(**dict(row)) for row in rows]
+
+    def project_of(self, answer: str) -> str | None:
+        return self._database.value("SELECT project FROM answers WHERE id = ?", (answer,))
 
     def count_unharvested(self, project: str) -> int:
         return self._database.value(

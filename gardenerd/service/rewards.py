@@ -1,0 +1,43 @@
+"""What readers say of an adapter's answers: one that pleases less than before does not stay."""
+
+from __future__ import annotations
+
+import logging
+from typing import Literal, cast
+
+from gardenerd.core import probation
+from gardenerd.core.reward import reward
+from gardenerd.store.feedback import Rated
+from gardenerd.store.stores import Stores
+
+log = logging.getLogger(__name__)
+
+
+def watch(project: str, stores: Stores, now: float) -> str | None:
+    """Roll back what serves ``project`` if its answers are proven to please less than those of what
+    it replaced; gives what was done, in words, or None.
+
+    Only while it is on probation: later its readers have grown used to it, and tests by days of
+    code go on.
+    """
+    serving = stores.adapters.serving(project)
+    since = stores.adapters.serving_since(project)
+    if serving is None or since is None or now - since >= probation.SECONDS:
+        return None
+    previous = stores.adapters.previous(project)
+    rated = stores.feedback.rated(project)
+    own = [_reward(each) for each in rated if each.adapter == serving]
+    before = [_reward(each) for each in rated if each.adapter in (previous, None)]
+    if not probation.disliked(own, before):
+        return None
+    with stores.database.transaction():
+        stores.adapters.serve(project, previous, now)
+        stores.adapters.drop_challenger(project)  # it grew from what is not wanted
+    words = f"{serving} pleased less than {previous or 'base'}, which serves again"
+    log.warning("rolled back", extra={"project": project, "reason": words})
+    return words
+
+
+def _reward(rated: Rated) -> float:
+    verdict = cast(Literal["good", "bad"], rated.verdict)
+    return reward(verdict, rated.text, rated.correction)
