@@ -9,6 +9,10 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+Stratum = tuple[str, str, int]
+
+_MONTH = 30 * 86_400.0
+
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of an example when one chooses among many."""
@@ -21,9 +25,9 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     """When it came into the buffer, in seconds since the epoch."""
 
     @property
-    def stratum(self) -> tuple[str, str]:
-        """Its folder and kind: each is represented in proportion."""
-        return self.path.rpartition("/")[0], self.kind
+    def stratum(self) -> Stratum:
+        """Its folder, kind and age: each is represented in proportion."""
+        return self.path.rpartition("/")[0], self.kind, int(self.created // _MONTH)
 
 
 def compose(
@@ -38,7 +42,7 @@ def compose(
     """Choose a training set: ids of ``size`` examples, or of all when there are fewer.
 
     ``replay_share`` of them are old ones; where either side has too few, the other fills up.
-    Each side is spread over folders and kinds in proportion. The order is seeded too.
+    Each side is spread over folders, kinds and months in proportion. The order is seeded too.
 
     Args:
         new: examples not trained on yet. Those that came ``since`` go before those left over from
@@ -60,10 +64,10 @@ def compose(
 def evict(items: Iterable[Item], bound: int, seed: int) -> list[str]:
     """The ids to drop so that ``bound`` examples stay.
 
-    They come from the fullest folder and kind, by a rank that depends on the seed and the id
+    They come from the fullest folder, kind and month, by a rank that depends on the seed and the id
     alone: within each stratum what stays is a uniform sample of all that ever came.
     """
-    strata: dict[tuple[str, str], list[Item]] = defaultdict(list)
+    strata: dict[Stratum, list[Item]] = defaultdict(list)
     for item in items:
         strata[item.stratum].append(item)
     for members in strata.values():
@@ -81,7 +85,7 @@ def evict(items: Iterable[Item], bound: int, seed: int) -> list[str]:
 
 def _spread(items: Iterable[Item], seed: int) -> list[Item]:
     """An order whose every beginning holds the strata in proportion."""
-    strata: dict[tuple[str, str], list[Item]] = defaultdict(list)
+    strata: dict[Stratum, list[Item]] = defaultdict(list)
     for item in items:
         strata[item.stratum].append(item)
     placed: list[tuple[float, bytes, Item]] = []

@@ -10,16 +10,28 @@ _TOKEN = re.compile(r"\w+|[^\w\s]")
 _MAX_TOKENS = 2_000  # comparing takes quadratic time
 
 
-def reward(verdict: Literal["good", "bad"], answer: str, correction: str | None = None) -> float:
+WEAK = 0.5
+"""What a verdict is worth that nobody gave: it was read from what became of the answer."""
+
+
+def reward(
+    verdict: Literal["good", "bad"],
+    answer: str,
+    correction: str | None = None,
+    *,
+    weak: bool = False,
+) -> float:
     """The reward of an answer, from -1 (wrong) to +1 (right).
 
     Without a correction: +1 for good, -1 for bad. With one: 2s - 1, where s is the share of
     tokens (words and signs, white space aside) that answer and correction have in common, in
-    order; but never above 0 if the verdict is bad, nor below 0 if it is good.
+    order; but never above 0 if the verdict is bad, nor below 0 if it is good. Half of that if the
+    verdict is weak.
     """
+    worth = WEAK if weak else 1.0
     if correction is None:
-        return 1.0 if verdict == "good" else -1.0
-    value = 2 * similarity(answer, correction) - 1
+        return worth if verdict == "good" else -worth
+    value = worth * (2 * similarity(answer, correction) - 1)
     return max(value, 0.0) if verdict == "good" else min(value, 0.0)
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from gardenerd.core import extractive
+from gardenerd.core.suggestions import likeness
 from gardenerd.errors import IndexUnavailableError, NotFoundError, RefusedError
 from gardenerd.models.info import BaseInfo, find_base, inspect
 from gardenerd.paths import Home
@@ -145,12 +146,17 @@ class Answering:
             Generated,
             on_update=lambda body: say(msgspec.json.decode(body, type=TextPiece).text),
         )
+        place: list[dict[str, Any]] = []
+        if found is not None:  # so that one can see later what became of it
+            lines = (prefix + suffix).splitlines()
+            alike, _ = await asyncio.to_thread(likeness, generated.text, lines, wanted.line)
+            place = [{"path": found[1], "line": wanted.line, "alike": alike}]
         answer = self._remember(
             "complete",
             project.id if project else None,
             f"{path}:{wanted.line}",
             generated.text,
-            sources=[],
+            sources=place,
             adapter=generated.adapter,
             base=base.name,
         )

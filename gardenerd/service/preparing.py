@@ -18,12 +18,13 @@ from gardenerd.core import probation
 from gardenerd.core.holdout import held_out
 from gardenerd.core.quality import rejection
 from gardenerd.core.replay import compose, evict
-from gardenerd.core.reward import reward
+from gardenerd.core.reward import WEAK
 from gardenerd.core.slices import slices
 from gardenerd.host.commits import added_code
 from gardenerd.models.info import find_base, inspect, resolve, train_defaults
 from gardenerd.paths import Home
 from gardenerd.service import fresh
+from gardenerd.service.suggestions import Notice
 from gardenerd.settings import Settings
 from gardenerd.store.examples import Stored, example_id
 from gardenerd.store.projects import Project
@@ -154,11 +155,13 @@ async def _harvest(
     if not paths:
         return
     now = time.time()
+    notice = Notice(project.id, stores)
     kept: dict[str, list[str]] = {path: [] for path in paths}
 
     def collect(body: msgspec.Raw) -> None:
         # Stored as they come: a large project's texts never stand in memory together.
         chunks = msgspec.json.decode(body, type=Harvested).chunks
+        notice.see(chunks)
         examples = [_from_chunk(project, c, now) for c in chunks if rejection(c.text) is None]
         stores.examples.add(examples)
         for example in examples:
@@ -170,6 +173,7 @@ async def _harvest(
         for path, ids in kept.items():
             stores.examples.retire_path(project.id, path, ids)
         stores.files.harvested(project.id, paths)
+        notice.judge(now)
 
 
 async def _learn_from_commits(
@@ -222,8 +226,8 @@ def _learn_from_feedback(project: Project, stores: Stores) -> None:
         target = judged.correction or (judged.text if judged.verdict == "good" else "")
         if not target:
             continue
-        # A correction is right by definition; a bare verdict weighs what it is worth.
-        weight = 1.0 if judged.correction else reward("good", judged.text)
+        # A correction is right by definition, as what was called good is.
+        weight = WEAK if judged.weak else 1.0
         text = f"{judged.question}\n{target}" if judged.op == "ask" else target
         if rejection(text) is None:
             examples.append(

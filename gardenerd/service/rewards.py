@@ -40,4 +40,4 @@ def watch(project: str, stores: Stores, now: float) -> str | None:
 
 def _reward(rated: Rated) -> float:
     verdict = cast(Literal["good", "bad"], rated.verdict)
-    return reward(verdict, rated.text, rated.correction)
+    return reward(verdict, rated.text, rated.correction, weak=rated.weak)

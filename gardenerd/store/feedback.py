@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 
 import msgspec
 
@@ -11,6 +12,8 @@ from gardenerd.store.database import Database
 
 # Old answers without feedback go: they are only kept so that feedback can name them.
 _KEPT_ANSWERS = 1_000
+# What has not become of a completion by then never will.
+_OPEN_SECONDS = 14 * 86_400.0
 
 
 class Given(msgspec.Struct, kw_only=True, frozen=True):
@@ -37,6 +40,27 @@ class Judgement(msgspec.Struct, kw_only=True, frozen=True):
     op: str
     verdict: str
     correction: str | None
+    weak: bool
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """Where a completion was given, as an answer's source."""
+
+    path: str
+    line: int
+    alike: float
+
+
+class Suggestion(msgspec.Struct, kw_only=True, frozen=True):
+    """A completion of which nothing is known yet."""
+
+    id: str
+    path: str
+    line: int
+    alike: float
+    """How much of it stood in the code already when it was given, 0 to 1."""
+    text: str
+    created: float
 
 
 class Rated(msgspec.Struct, kw_only=True, frozen=True):
@@ -46,6 +70,7 @@ class Rated(msgspec.Struct, kw_only=True, frozen=True):
     text: str
     verdict: str
     correction: str | None
+    weak: bool
 
 
 class Feedback:
@@ -81,32 +106,60 @@ class Feedback:
                 hint="the id stands below each answer; the last thousand are kept",
             )
         try:
-            self._database.run(
-                "INSERT INTO feedback (answer, project, verdict, correction, key, created) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                (answer, row["project"], verdict, correction, key, now),
-            )
+            with self._database.transaction():
+                self._withdraw_weak(answer)
+                self._insert(answer, row["project"], verdict, correction, key, now, weak=False)
         except sqlite3.IntegrityError:
             return False
         return True
 
+    def record_weak(self, answer: str, verdict: str, correction: str | None, now: float) -> None:
+        """What became of an answer, where nobody has said anything."""
+        row = self._database.row(
+            "SELECT project FROM answers WHERE id = ? AND id NOT IN (SELECT answer FROM feedback)",
+            (answer,),
+        )
+        if row is not None:
+            self._insert(answer, row["project"], verdict, correction, None, now, weak=True)
+
+    def open_suggestions(self, project: str, now: float | None = None) -> list[Suggestion]:
+        """Completions of the last two weeks without feedback, oldest first."""
+        since = (time.time() if now is None else now) - _OPEN_SECONDS
+        rows = self._database.rows(
+            "SELECT id, text, sources, created FROM answers WHERE project = ? AND op = 'complete' "
+            "AND created > ? AND id NOT IN (SELECT answer FROM feedback) ORDER BY created",
+            (project, since),
+        )
+        return [
+            Suggestion(
+                id=row["id"],
+                path=place.path,
+                line=place.line,
+                alike=place.alike,
+                text=row["text"],
+                created=row["created"],
+            )
+            for row in rows
+            for place in msgspec.json.decode(row["sources"], type=list[_Place])
+        ]
+
     def unharvested(self, project: str) -> list[Judgement]:
         rows = self._database.rows(
-            "SELECT f.id, f.project, a.question, a.text, a.op, f.verdict, f.correction "
+            "SELECT f.id, f.project, a.question, a.text, a.op, f.verdict, f.correction, f.weak "
             "FROM feedback f JOIN answers a ON a.id = f.answer "
             "WHERE f.harvested = 0 AND f.project = ? ORDER BY f.id",
             (project,),
         )
-        return [Judgement(**{k: row[k] for k in Judgement.__struct_fields__}) for row in rows]
+        return [msgspec.convert(dict(row), Judgement, strict=False) for row in rows]
 
     def rated(self, project: str) -> list[Rated]:
         """All feedback on the project's answers, oldest first."""
         rows = self._database.rows(
-            "SELECT a.adapter, a.text, f.verdict, f.correction FROM feedback f "
+            "SELECT a.adapter, a.text, f.verdict, f.correction, f.weak FROM feedback f "
             "JOIN answers a ON a.id = f.answer WHERE f.project = ? ORDER BY f.id",
             (project,),
         )
-        return [Rated(**dict(row)) for row in rows]
+        return [msgspec.convert(dict(row), Rated, strict=False) for row in rows]
 
     def project_of(self, answer: str) -> str | None:
         return self._database.value("SELECT project FROM answers WHERE id = ?", (answer,))
@@ -119,4 +172,30 @@ class Feedback:
     def mark_harvested(self, ids: list[int]) -> None:
         self._database.run_many(
             "UPDATE feedback SET harvested = 1 WHERE id = ?", [(id,) for id in ids]
+        )
+
+    def _withdraw_weak(self, answer: str) -> None:
+        """A person has spoken: what was read from the code, and what was made of it, goes."""
+        self._database.run(
+            "UPDATE examples SET retired = 1 WHERE path IN "
+            "(SELECT 'feedback/' || id FROM feedback WHERE answer = ? AND weak = 1)",
+            (answer,),
+        )
+        self._database.run("DELETE FROM feedback WHERE answer = ? AND weak = 1", (answer,))
+
+    def _insert(
+        self,
+        answer: str,
+        project: str | None,
+        verdict: str,
+        correction: str | None,
+        key: str | None,
+        now: float,
+        *,
+        weak: bool,
+    ) -> None:
+        self._database.run(
+            "INSERT INTO feedback (answer, project, verdict, correction, key, created, weak) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (answer, project, verdict, correction, key, now, int(weak)),
         )

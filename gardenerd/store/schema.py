@@ -146,4 +146,9 @@ ALTER TABLE adapters ADD COLUMN lineage TEXT NOT NULL DEFAULT '';
 ALTER TABLE adapters ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;
 """
 
-MIGRATIONS: Final[list[str]] = [_FIRST, _SECOND]
+_THIRD: Final = """
+-- told by what became of a completion in the code, not by a person
+ALTER TABLE feedback ADD COLUMN weak INTEGER NOT NULL DEFAULT 0;
+"""
+
+MIGRATIONS: Final[list[str]] = [_FIRST, _SECOND, _THIRD]

@@ -55,6 +55,17 @@ def test_folders_are_represented_in_proportion() -> None:
     assert sum(key.startswith("b") for key in chosen) == 10
 
 
+def test_months_are_represented_in_proportion() -> None:
+    month = 30 * 86_400.0
+    old = [
+        Item(id=f"{age}-{i}", path="a.py", kind="function", created=age * month + i)
+        for age, count in enumerate((60, 30, 10))
+        for i in range(count)
+    ]
+    chosen = compose([], old, 20, 0.5, seed=3)
+    assert Counter(key[0] for key in chosen) == {"0": 12, "1": 6, "2": 2}
+
+
 @given(SIZES, st.integers(0, 70), st.integers())
 def test_the_buffer_keeps_to_its_bound(count: int, bound: int, seed: int) -> None:
     held = items("x", count)

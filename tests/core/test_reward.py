@@ -34,3 +34,10 @@ def test_within_bounds_and_never_against_the_verdict(one: str, other: str, verdi
 @given(st.text())
 def test_a_text_is_like_itself(text: str) -> None:
     assert similarity(text, text) == 1.0
+
+
+def test_a_weak_verdict_is_worth_half() -> None:
+    assert reward("good", "x = 1", weak=True) == 0.5
+    assert reward("bad", "x = 1", weak=True) == -0.5
+    full = reward("good", "total = a + b", "total = a - b")
+    assert 0 < reward("good", "total = a + b", "total = a - b", weak=True) == full / 2
