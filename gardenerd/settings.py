@@ -150,7 +150,8 @@ class Loop(_Section, frozen=True, kw_only=True):
     batch_size: int = 50
     """New examples before a run is worth its energy."""
     window: str = "02:00-06:00"
-    """Hours of the local clock in which training may start; it may pass midnight."""
+    """Hours of the local clock in which training may start; it may pass midnight. ``learned``: the
+    four hours in which you work least, once a week of your use is known."""
     idle_minutes: float = 10.0
     """... or after the user has been away for this long. 0 turns this trigger off."""
     on_battery: bool = False
@@ -176,8 +177,8 @@ class Loop(_Section, frozen=True, kw_only=True):
             *_between("min_free_memory_mb", self.min_free_memory_mb, 0, 1_000_000),
             *_between("keep_versions", self.keep_versions, 1, 1_000),
         ]
-        if self.window and parse_window(self.window) is None:
-            found.append(f"window must look like 02:00-06:00, not {self.window!r}")
+        if self.window not in {"", "learned"} and parse_window(self.window) is None:
+            found.append(f"window must be learned or look like 02:00-06:00, not {self.window!r}")
         return found
 
 

@@ -11,13 +11,14 @@ from typing import Any
 import psutil
 
 from gardenerd import __version__
+from gardenerd.core import hours
 from gardenerd.errors import ModelError
 from gardenerd.host.schedule import next_window
 from gardenerd.models.info import find_base
 from gardenerd.paths import Home
 from gardenerd.service.indexing import Indexing
 from gardenerd.service.learning import Learning
-from gardenerd.settings import Settings, parse_window
+from gardenerd.settings import Settings
 from gardenerd.store.projects import Project
 from gardenerd.store.stores import Stores
 from gardenerd.workers.child import Child
@@ -135,7 +136,7 @@ class Reporter:
 
     def _loop(self, projects: list[Project]) -> dict[str, Any]:
         loop = self._learning.loop
-        window = parse_window(self._settings.loop.window) if self._settings.loop.window else None
+        window = hours.window(self._settings.loop, *self._stores.activity.by_hour())
         begins = next_window(datetime.now().astimezone(), window) if window else None
         names = {project.id: project.name for project in projects}
         progress = self._learning.progress

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gardenerd.settings import Loop, parse_window
+from gardenerd.core import hours
+from gardenerd.settings import Loop
 
 _DAY = 24 * 60
 
@@ -19,6 +20,10 @@ class Facts:
     """Seconds since the epoch; compared with ``paused_until`` alone."""
     idle_seconds: float | None = None
     """Since the user's last input."""
+    activity: tuple[int, ...] = (0,) * 24
+    """By hour of the day, in how many minutes of the last weeks the user did something."""
+    active_days: int = 0
+    """On how many days they did."""
     on_battery: bool | None = None
     hot: bool = False
     """The system slows itself down because of heat."""
@@ -97,7 +102,8 @@ def _machine(facts: Facts, settings: Loop) -> Verdict | None:
 def _moment(facts: Facts, settings: Loop) -> Verdict:
     if facts.user_started:
         return Verdict(True, "started by you")
-    window = parse_window(settings.window) if settings.window else None
+    window = hours.window(settings, facts.activity, facts.active_days)
+    named = hours.words(settings, window)
     inside = window is not None and in_window(facts.minute, window)
     by_idleness = settings.idle_minutes > 0
     away = (
@@ -106,18 +112,18 @@ def _moment(facts: Facts, settings: Loop) -> Verdict:
         and facts.idle_seconds >= settings.idle_minutes * 60
     )
     if inside and facts.idle_seconds is not None and facts.idle_seconds < _PRESENT_S:
-        return Verdict(False, f"within the window {settings.window}, but you are active")
+        return Verdict(False, f"within {named}, but you are active")
     if inside and facts.busy > _BUSY:
         return Verdict(False, "other programs are busy")
     if inside:
-        return Verdict(True, f"within the window {settings.window}")
+        return Verdict(True, f"within {named}")
     if away and facts.busy > _BUSY:
         return Verdict(False, "you are away, but other programs are busy")
     if away:
         return Verdict(True, f"you have been away for {_span(facts.idle_seconds or 0)}")
     if window is None and not by_idleness:
         return Verdict(False, "neither a window nor idle time is set: gardenerctl train starts one")
-    outside = f"outside the window {settings.window}" if window is not None else "no window is set"
+    outside = f"outside {named}" if window is not None else "no window is set"
     if not by_idleness:
         return Verdict(False, outside)
     if facts.idle_seconds is None:

@@ -63,7 +63,7 @@ class Learning:
         self._stores = stores
         self._index = index
         self._trainer = trainer
-        self._presence = Presence(host)
+        self._presence = Presence(host, stores.activity)
         self._publish = publish
         self._work: asyncio.Task[None] | None = None
         self._attempts = 0

@@ -8,19 +8,23 @@ import time
 
 from gardenerd.core.pace import Facts
 from gardenerd.host import Host, Load, free_memory_mb
+from gardenerd.store.activity import Activity
 
 
 class Presence:
     """Knows the host, and when its user last did something that gardener saw."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, activity: Activity) -> None:
         self._host = host
+        self._activity = activity
         self._load = Load()
         self._touched: float | None = None
 
     def touch(self) -> None:
         """The user asked something or changed a file: whatever the host knows, they are here."""
         self._touched = time.monotonic()
+        local = time.localtime()
+        self._activity.note(time.strftime("%Y-%m-%d", local), local.tm_hour, local.tm_min)
 
     async def facts(
         self, new_examples: int | None, paused_until: float | None, own: set[int]
@@ -38,7 +42,10 @@ class Presence:
             since = time.monotonic() - self._touched
             idle = since if idle is None else min(idle, since)
         local = time.localtime()
+        activity, days = self._activity.by_hour()
         return Facts(
+            activity=tuple(activity),
+            active_days=days,
             minute=local.tm_hour * 60 + local.tm_min,
             now=time.time(),
             idle_seconds=idle,

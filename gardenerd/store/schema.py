@@ -151,4 +151,14 @@ _THIRD: Final = """
 ALTER TABLE feedback ADD COLUMN weak INTEGER NOT NULL DEFAULT 0;
 """
 
-MIGRATIONS: Final[list[str]] = [_FIRST, _SECOND, _THIRD]
+_FOURTH: Final = """
+-- in how many minutes of an hour the user did something: never what
+CREATE TABLE activity (
+    day TEXT NOT NULL,
+    hour INTEGER NOT NULL,
+    minutes INTEGER NOT NULL,
+    PRIMARY KEY (day, hour)
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: Final[list[str]] = [_FIRST, _SECOND, _THIRD, _FOURTH]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gardenerd.store.activity import Activity
 from gardenerd.store.adapters import Adapters
 from gardenerd.store.database import Database
 from gardenerd.store.evidence import Evidence
@@ -28,6 +29,7 @@ class Stores:
         self.runs = Runs(self.database)
         self.adapters = Adapters(self.database)
         self.evidence = Evidence(self.database)
+        self.activity = Activity(self.database)
 
     def close(self) -> None:
         self.database.close()

@@ -202,3 +202,15 @@ def test_removing_a_project_takes_all_of_it(stores: Stores) -> None:
     stores.projects.remove("p")
     for table in ("files", "examples", "adapters", "serving"):
         assert stores.database.value(f"SELECT count(*) FROM {table}") == 0
+
+
+def test_activity_counts_minutes_by_hour_for_four_weeks(stores: Stores) -> None:
+    for minute in (1, 1, 2, 3):
+        stores.activity.note("2026-11-01", 9, minute)
+    stores.activity.note("2026-11-01", 23, 59)
+    counts, days = stores.activity.by_hour()
+    assert (counts[9], counts[23], sum(counts), days) == (3, 1, 4, 1)
+    for day in range(1, 31):
+        stores.activity.note(f"2026-12-{day:02}", 10, 0)
+    counts, days = stores.activity.by_hour()
+    assert (counts[9], counts[10], days) == (0, 28, 28)

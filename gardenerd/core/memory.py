@@ -1,0 +1,59 @@
+"""What a training run is expected to take, before it starts. Pure.
+
+Counted is what grows with the base and the settings; a constant stands for the interpreter and its
+libraries. What earlier runs of the same kind really took is worth more than any count.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from gardenerd.workers.jobs import Hyperparameters
+
+LIBRARIES = 700_000_000
+"""Bytes of an interpreter with torch, transformers and peft, and of what torch's kernels keep."""
+_MICRO_TOKENS = 4_096  # as the training loop takes at once
+_SCORED_TOKENS = 8_192  # in one forward pass of validation
+_HEAD_POSITIONS = 1_024
+_SPARE = 1.1  # what a run took once it may take a little more of again
+CHECKPOINTS = 3  # adapter, and two moments of the optimizer, as on disk
+_COPIES = 4  # a number that trains: itself, its gradient, two moments
+
+
+class Shape(msgspec.Struct, frozen=True, kw_only=True):
+    """What a base model's configuration says."""
+
+    parameters: int
+    layers: int
+    hidden: int
+    intermediate: int
+    vocabulary: int
+
+
+def adapter_numbers(shape: Shape, rank: int) -> int:
+    """About how many numbers an adapter on all linear layers has."""
+    attention = 4 * 2 * shape.hidden
+    feed_forward = 3 * (shape.hidden + shape.intermediate)
+    return rank * shape.layers * (attention + feed_forward)
+
+
+def expected(shape: Shape, chosen: Hyperparameters, *, bytes_each: int) -> int:
+    """Bytes at a run's peak: of training or of validation, whichever takes more.
+
+    Args:
+        bytes_each: of a number of the base while it trains: 2 in half precision, else 4.
+    """
+    micro = max(chosen.max_length, min(_MICRO_TOKENS, chosen.batch_tokens))
+    adapter = 4 * adapter_numbers(shape, chosen.rank)
+    # What the backward pass needs of each token and layer: inputs of seven projections, attention.
+    activations = micro * shape.layers * (12 * shape.hidden + 5 * shape.intermediate) * bytes_each
+    logits = 3 * 4 * min(micro, _HEAD_POSITIONS) * shape.vocabulary
+    training = shape.parameters * bytes_each + _COPIES * adapter + activations + logits
+    scoring = 4 * _SCORED_TOKENS * (4 * shape.hidden + 3 * shape.intermediate)
+    validating = 4 * shape.parameters + 3 * adapter + scoring + logits
+    return LIBRARIES + max(training, validating)
+
+
+def needed(expected: int, taken: int | None) -> int:
+    """Bytes to ask for: what the last run of the same kind took, if any, and some spare."""
+    return expected if not taken else int(taken * _SPARE)
