@@ -164,6 +164,8 @@ class Loop(_Section, frozen=True, kw_only=True):
     commits: bool = False
     """Learn from commits too: the message, then the code that it added."""
     min_free_memory_mb: int = 1_500
+    min_free_disk_mb: int = 1_000
+    """What stays free beside what a run writes."""
     keep_versions: int = 5
     """Adapters that served before and are kept to go back to, beside those that are pinned."""
 
@@ -175,6 +177,7 @@ class Loop(_Section, frozen=True, kw_only=True):
             *_between("training_set", self.training_set, 1, 100_000),
             *_between("replay_share", self.replay_share, 0, 0.95),
             *_between("min_free_memory_mb", self.min_free_memory_mb, 0, 1_000_000),
+            *_between("min_free_disk_mb", self.min_free_disk_mb, 0, 100_000_000),
             *_between("keep_versions", self.keep_versions, 1, 1_000),
         ]
         if self.window not in {"", "learned"} and parse_window(self.window) is None:

@@ -16,6 +16,7 @@ from gardenerd.errors import ModelError
 from gardenerd.host.schedule import next_window
 from gardenerd.models.info import find_base
 from gardenerd.paths import Home
+from gardenerd.service import backlog
 from gardenerd.service.indexing import Indexing
 from gardenerd.service.learning import Learning
 from gardenerd.settings import Settings
@@ -48,12 +49,13 @@ class Reporter:
 
     async def status(self) -> dict[str, Any]:
         projects = self._stores.projects.all()
+        told = [self._project(project) for project in projects]
         return {
             "daemon": self._daemon(),
             "workers": [self._worker(child) for child in self._workers if child.pid],
-            "projects": [self._project(project) for project in projects],
+            "projects": told,
             "model": await asyncio.to_thread(self._model, projects),
-            "loop": self._loop(projects),
+            "loop": self._loop(projects, told),
             "warnings": self._settings.train.warnings(),
             "last_error": self._last_error(),
         }
@@ -110,7 +112,7 @@ class Reporter:
             "reason": project.reason,
             "notes": self._indexing.notes(project.id),
             "adapter": self._stores.adapters.serving(project.id),
-            "new_examples": self._learning.new_examples(project.id),
+            "new_examples": backlog.new_examples(project.id, self._stores),
         }
 
     def _model(self, projects: list[Project]) -> dict[str, Any]:
@@ -134,7 +136,7 @@ class Reporter:
             "problem": problem,
         }
 
-    def _loop(self, projects: list[Project]) -> dict[str, Any]:
+    def _loop(self, projects: list[Project], told: list[dict[str, Any]]) -> dict[str, Any]:
         loop = self._learning.loop
         window = hours.window(self._settings.loop, *self._stores.activity.by_hour())
         begins = next_window(datetime.now().astimezone(), window) if window else None
@@ -144,7 +146,7 @@ class Reporter:
             "state": loop.phase,
             "reason": loop.reason,
             "next_window": begins.isoformat(timespec="minutes") if begins else None,
-            "new_examples": sum(self._learning.new_examples(p.id) for p in projects),
+            "new_examples": sum(project["new_examples"] for project in told),
             "buffer": sum(self._stores.examples.count(p.id) for p in projects),
             "needed": self._settings.loop.batch_size,
             "run": loop.run or None,

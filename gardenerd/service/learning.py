@@ -15,16 +15,15 @@ import msgspec
 from gardenerd.core import effects, events
 from gardenerd.core.machine import Loop, step
 from gardenerd.core.pace import Verdict, may_train
-from gardenerd.core.turns import Waiting, next_turn
+from gardenerd.core.turns import next_turn
 from gardenerd.errors import CancelledError, GardenerError, RefusedError, WorkerError
 from gardenerd.host import Host
 from gardenerd.paths import Home
-from gardenerd.service import promoting, versions
+from gardenerd.service import backlog, needs, promoting, versions
 from gardenerd.service.preparing import TooLittle, prepare, read_job
 from gardenerd.service.presence import Presence
 from gardenerd.settings import Settings
 from gardenerd.store.projects import Project
-from gardenerd.store.runs import Run
 from gardenerd.store.stores import Stores
 from gardenerd.workers.child import Child
 from gardenerd.workers.jobs import RunReport, TrainProgress
@@ -75,12 +74,15 @@ class Learning:
 
     # --- what the operations ask --------------------------------------------------------------
 
-    def request(self, project: Project) -> str:
+    async def request(self, project: Project) -> str:
         """Start a run of ``project`` now, or take over one that began by itself; gives its name.
 
         Raises:
-            RefusedError: another run is under way, or training is paused.
+            RefusedError: another run is under way, training is paused, or memory or disk is short.
         """
+        lacking = "" if self.loop.busy else await self._lacking(project.id)
+        if lacking:
+            raise RefusedError(lacking, hint="close what uses it, or see [train] in the README")
         theirs = self.loop.project == project.id and not self.loop.attended
         if self.loop.busy and not theirs:
             raise RefusedError(
@@ -144,17 +146,6 @@ class Learning:
             return None
         return float("inf") if value == "forever" else float(value)
 
-    def new_examples(self, project: str) -> int:
-        """What a run of ``project`` would learn from that no run has learned from."""
-        return self._new_examples(project, self._stores.runs.last_ended(project))
-
-    def _new_examples(self, project: str, last: Run | None) -> int:
-        waiting = self._stores.files.counts(project).new_chunks
-        waiting += self._stores.feedback.count_unharvested(project)
-        if last is not None and last.outcome in ("failed", "skipped"):
-            waiting += self._stores.examples.count_new(project)
-        return waiting
-
     # --- life ---------------------------------------------------------------------------------
 
     def recover(self) -> None:
@@ -180,28 +171,22 @@ class Learning:
         if self.loop.busy:
             self._give_back_memory()
             return
-        waiting = [self._waiting(project.id) for project in self._stores.projects.all()]
+        waiting = [backlog.waiting(p.id, self._stores) for p in self._stores.projects.all()]
         turn = next_turn(waiting, self._settings.loop.batch_size, time.time())
         verdict = await self._verdict(turn.new_examples)
+        reason = turn.reason or ("" if verdict.allowed else verdict.reason)
+        if turn.project and not reason:
+            reason = await self._lacking(turn.project)
         if self.loop.busy:  # a person was faster
             return
         self._tell(
             events.Considered(
-                allowed=verdict.allowed and bool(turn.project) and not turn.reason,
-                reason=turn.reason or verdict.reason,
+                allowed=bool(turn.project) and not reason,
+                reason=reason or verdict.reason,
                 project=turn.project,
                 new_examples=turn.new_examples,
             ),
             new_run=_name_run(),
-        )
-
-    def _waiting(self, project: str) -> Waiting:
-        last = self._stores.runs.last_ended(project)
-        return Waiting(
-            project=project,
-            new_examples=self._new_examples(project, last),
-            last_ended=last.finished if last else None,
-            failures=self._stores.runs.failures(project),
         )
 
     async def watch_user(self) -> None:
@@ -240,6 +225,11 @@ class Learning:
         own = {child.pid for child in (self._index, self._trainer) if child.pid}
         facts = await self._presence.facts(new_examples, self.paused_until, own)
         return may_train(facts, self._settings.loop)
+
+    async def _lacking(self, project: str) -> str:
+        return await asyncio.to_thread(
+            needs.lacking, project, self._home, self._settings, self._stores
+        )
 
     def _lift_pause(self) -> None:
         until = self.paused_until

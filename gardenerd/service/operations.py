@@ -178,7 +178,7 @@ class Operations:
 
     async def _train(self, wanted: messages.Train, exchange: Exchange) -> dict[str, Any]:
         project = self._one(wanted.project)
-        run = self._learning.request(project)
+        run = await self._learning.request(project)
         if not wanted.wait:
             return {"run": run, "state": self._learning.loop.phase}
         return await self._learning.result(run, exchange.progress)

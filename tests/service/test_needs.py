@@ -1,0 +1,87 @@
+"""What a run needs of the machine, and what is said when it is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gardenerd.core import memory
+from gardenerd.models.load import load_base
+from gardenerd.paths import Home, find_home
+from gardenerd.seedling import MODEL_DIR
+from gardenerd.service.needs import lacking
+from gardenerd.settings import Loop, Model, Settings, Train
+from gardenerd.store.stores import Stores
+from gardenerd.train import model as adapted
+from gardenerd.workers.jobs import Hyperparameters
+
+SEEDLING = memory.Shape(
+    parameters=6_900_000, layers=6, hidden=256, intermediate=704, vocabulary=8_192
+)
+
+
+@pytest.fixture
+def home() -> Home:
+    found = find_home()
+    found.create()
+    return found
+
+
+@pytest.fixture
+def stores(home: Home) -> Iterator[Stores]:
+    opened = Stores(home.database)
+    opened.projects.add("p", "shop", Path("/somewhere/shop"), 1.0)
+    yield opened
+    opened.close()
+
+
+def ended(stores: Stores, *, peak: int, numbers: int) -> None:
+    stores.runs.begin("r1", "p", 1.0, {})
+    report = {"peak_rss_bytes": peak, "planned_parameters": numbers}
+    stores.runs.end("r1", outcome="promoted", reason="", now=2.0, report=report)
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
+def test_the_adapter_of_the_seedling_is_counted_exactly() -> None:
+    chosen = Hyperparameters(rank=8)
+    model = adapted.prepare(load_base(MODEL_DIR), chosen, None)
+    assert memory.adapter_numbers(SEEDLING, 8) == adapted.count(model, 8)[0]
+
+
+def test_more_of_anything_is_expected_to_take_more() -> None:
+    usual = memory.expected(SEEDLING, Hyperparameters(), bytes_each=4)
+    assert memory.LIBRARIES < usual < 2_000_000_000
+    for more in (Hyperparameters(rank=512), Hyperparameters(max_length=16_384)):
+        assert memory.expected(SEEDLING, more, bytes_each=4) > usual
+    large = memory.Shape(
+        parameters=500_000_000, layers=24, hidden=896, intermediate=4_864, vocabulary=151_936
+    )
+    assert memory.expected(large, Hyperparameters(), bytes_each=4) > 4 * 500_000_000
+
+
+def test_where_enough_is_there_nothing_is_lacking(home: Home, stores: Stores) -> None:
+    assert lacking("p", home, Settings(loop=Loop(min_free_disk_mb=0)), stores) == ""
+
+
+def test_what_the_last_run_took_counts_if_it_was_of_the_same_kind(
+    home: Home, stores: Stores
+) -> None:
+    numbers = memory.adapter_numbers(SEEDLING, 64)
+    ended(stores, peak=10**15, numbers=numbers)
+    said = lacking("p", home, Settings(loop=Loop(min_free_disk_mb=0)), stores)
+    assert "about 1,100,000,000 MB of memory" in said
+    other = Settings(loop=Loop(min_free_disk_mb=0), train=Train(rank=8))
+    assert lacking("p", home, other, stores) == ""
+
+
+def test_a_disk_that_is_nearly_full_is_named_with_its_figures(home: Home, stores: Stores) -> None:
+    said = lacking("p", home, Settings(loop=Loop(min_free_disk_mb=90_000_000)), stores)
+    assert said.startswith("not enough room on the disk")
+    assert "90,000,000 MB shall stay free" in said
+
+
+def test_a_base_that_is_missing_is_left_to_the_run(home: Home, stores: Stores) -> None:
+    settings = Settings(model=Model(base="nowhere"))
+    assert lacking("p", home, settings, stores) == ""
