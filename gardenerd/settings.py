@@ -99,6 +99,9 @@ class Train(_Section, frozen=True, kw_only=True):
     max_grad_norm: float | None = None
     fim_rate: float | None = None
     """Share of the examples that are trained as fill-in-the-middle."""
+    hold: float | None = None
+    """How firmly general code is held to what the base says of it, in a first run. Later ones hold
+    more firmly after one that had to be lowered in strength, and less after one that had not."""
     seed: int = 0
     minutes: float = 30.0
     """A run stops learning after this long and goes on to validation."""
@@ -116,6 +119,7 @@ class Train(_Section, frozen=True, kw_only=True):
             *_optional("weight_decay", self.weight_decay, 0.0, 1.0),
             *_optional("max_grad_norm", self.max_grad_norm, 1e-3, 1e3),
             *_optional("fim_rate", self.fim_rate, 0.0, 1.0),
+            *_optional("hold", self.hold, 0.0, 1_000.0),
             *_between("minutes", self.minutes, 0.01, 1_440),
         ]
         if self.dropout is not None and not 0 <= self.dropout < 1:

@@ -36,7 +36,9 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     """By slice: bits per byte of ``base``, ``incumbent`` and ``candidate``."""
     steps: int = 0
     strength: float = 1.0
-    """Of what was trained, to how much the weights were lowered to keep general code."""
+    """How far the weights went from the parent's to what was trained: less to keep general code."""
+    hold: float = 4.0
+    """How firmly the anchors held it, as :class:`~gardenerd.workers.jobs.Hyperparameters` say."""
     created: str
     """UTC, ISO 8601."""
     files: dict[str, str] = {}

@@ -20,6 +20,9 @@ NAME = "gardener_documents"
 # Up to here a document's matrix of weights is cheaper to keep than to make again in the backward
 # pass, on a processor: a quarter of attention's time at 128 and 256 tokens, even at 512 (measured).
 _SHORT = 512
+# Documents are filled up to a multiple of so many tokens: oneDNN keeps a kernel for each shape of a
+# product, 0.2 MB each, and documents of every length made a run of minutes grow by 2 GB.
+_STEP = 32
 
 
 def use(base: Base, max_length: int) -> bool:
@@ -85,6 +88,7 @@ def _attend(
 class _ShortDocuments(torch.autograd.Function):
     """Causal attention of one row's documents, each by whole matrices.
 
+    What fills a document up stands after it, where nothing of it is seen, and gets no gradient.
     Scores and their softmax are float32, the products with values and gradients bfloat16. One
     function for the whole row, so that autograd neither cuts nor joins tensors per document.
     """
@@ -102,19 +106,21 @@ class _ShortDocuments(torch.autograd.Function):
         _, heads, tokens, width = query.shape
         out = query.new_empty(1, tokens, heads, width)
         kept: list[torch.Tensor] = []
-        forbidden = torch.full((max(lengths), max(lengths)), -torch.inf).triu_(1)
+        most = _filled(max(lengths))
+        forbidden = torch.full((most, most), -torch.inf).triu_(1)
         for q, k, v, o in zip(
             *(part[0].split(lengths, dim=1) for part in (query, key, value)),
             out[0].split(lengths),
             strict=True,
         ):
-            n = q.shape[1]
-            q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
+            length = q.shape[1]
+            n = _filled(length)
+            q, k, v = (F.pad(part, (0, 0, 0, n - length)) for part in (q, k, v))
             scores = torch.baddbmm(
                 forbidden[:n, :n], q.float(), k.float().transpose(1, 2), alpha=scale
             )
             weights = torch.softmax(scores, dim=-1).to(q.dtype)
-            o.copy_((weights @ v).transpose(0, 1))
+            o.copy_((weights @ v)[:, :length].transpose(0, 1))
             kept += [q, k, v, weights]
         ctx.save_for_backward(*kept)
         ctx.lengths, ctx.scale = lengths, scale
@@ -132,15 +138,20 @@ class _ShortDocuments(torch.autograd.Function):
             zip(grad[0].split(ctx.lengths), pieces, strict=True)
         ):
             q, k, v, weights = kept[4 * i : 4 * i + 4]
-            g = piece.transpose(0, 1).contiguous()
-            dv.copy_(weights.transpose(1, 2) @ g)
+            length = piece.shape[0]
+            g = F.pad(piece.transpose(0, 1), (0, 0, 0, weights.shape[1] - length))
+            dv.copy_((weights.transpose(1, 2) @ g)[:, :length])
             # The softmax's gradient: weights times (what comes, less its mean under the weights).
             scores = g @ v.transpose(1, 2)
             scores = torch.ops.aten._softmax_backward_data(scores, weights, -1, weights.dtype)
             scores *= ctx.scale
-            dq.copy_(scores @ k)
-            dk.copy_(scores.transpose(1, 2) @ q)
+            dq.copy_((scores @ k)[:, :length])
+            dk.copy_((scores.transpose(1, 2) @ q)[:, :length])
         return *found, None, None
+
+
+def _filled(length: int) -> int:
+    return -(-length // _STEP) * _STEP
 
 
 AttentionInterface.register(NAME, _attend)

@@ -193,7 +193,9 @@ class _Run:
         loss_sum = torch.zeros((), device=self._base.device)
         for part, batch in zip(parts, batches, strict=True):
             with self._accelerator.autocast():
-                wanted, losses = objective.costs(self._base, self._model, part, batch)
+                wanted, losses = objective.costs(
+                    self._base, self._model, part, batch, self._chosen.hold
+                )
             loss_sum += losses.sum()
             self._accelerator.backward(wanted.sum() / total)
             check()

@@ -21,14 +21,32 @@ log = logging.getLogger(__name__)
 NAME = "candidate"
 
 
+def continued(base: Base, chosen: Hyperparameters, parent: AdapterRef | None) -> AdapterRef | None:
+    """The parent, if its weights can be gone on from; None: the adapter starts from the base.
+
+    One of another rank or other modules cannot, and ``anew`` says that it shall not.
+
+    Raises:
+        AdapterError: the parent is damaged or of another base.
+    """
+    if parent is None or chosen.anew:
+        return None
+    card = adapters.verify(Path(parent.folder), base.info.fingerprint)
+    if _continues(card, chosen):
+        return parent
+    log.warning("the adapter starts anew", extra={"parent": parent.version})
+    return None
+
+
 def prepare(base: Base, chosen: Hyperparameters, parent: AdapterRef | None) -> PeftModel:
     """Put a trainable adapter on the base: new from the seed, or with the parent's weights.
 
-    A parent of another rank or other modules cannot be continued; the adapter then starts anew.
+    Args:
+        parent: one that :func:`continued` gave.
 
     Raises:
         SettingsError: a target module that the base does not have.
-        AdapterError: the parent is damaged or of another base.
+        AdapterError: the parent is damaged.
         TrainingError: something other than the planned numbers would be trained.
     """
     torch.manual_seed(chosen.seed)
@@ -46,12 +64,8 @@ def prepare(base: Base, chosen: Hyperparameters, parent: AdapterRef | None) -> P
     )
     model = get_peft_model(base.model, config, adapter_name=NAME)
     if parent is not None:
-        card = adapters.verify(Path(parent.folder), base.info.fingerprint)
-        if _continues(card, chosen):
-            weights = adapters.load_weights(Path(parent.folder))
-            adapters.put_weights(model, weights, NAME, where=parent.folder)
-        else:
-            log.warning("the adapter starts anew", extra={"parent": parent.version})
+        weights = adapters.load_weights(Path(parent.folder))
+        adapters.put_weights(model, weights, NAME, where=parent.folder)
     trained, planned = count(model, chosen.rank)
     if trained != planned:
         raise TrainingError(f"{trained:,} parameters would be trained, {planned:,} are planned")

@@ -19,20 +19,20 @@ from gardenerd.models import nll
 from gardenerd.models.load import Base
 from gardenerd.train import dataset
 
-HOLD = 4.0
-"""How much a nat of distance weighs, beside a nat of a project's token. With 10 the adapter is held
-so firmly that it learns less than one that is lowered in strength afterwards (11.6 % at 0.8 %)."""
-_ANCHOR_TOKENS = 256  # a multiple of so many, so that few shapes occur
+# Multiples of so many, so that few shapes occur: a processor makes and keeps a kernel for each.
+_ANCHOR_TOKENS = 256
+_ROWS = 64
 
 
 def costs(
-    base: Base, model: Any, rows: Sequence[dataset.Row], batch: dataset.Batch
+    base: Base, model: Any, rows: Sequence[dataset.Row], batch: dataset.Batch, hold: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The costs of all predicted tokens of packed rows.
 
     Args:
         model: the base with the adapter that trains.
         batch: the rows as tensors.
+        hold: how much a nat of distance weighs, beside a nat of a project's token.
 
     Returns:
         Two of (n,), float32: what is to be minimised, with gradients, weighted by the documents'
@@ -44,20 +44,27 @@ def costs(
     pieces = (each.split(nll.HEAD_POSITIONS) for each in (features, batch.targets, batch.anchors))
     seen = 0
     for part, answers, anchors in zip(*pieces, strict=True):
-        logits = head(part).float()
+        logits = _logits(head, part)
         cost = F.cross_entropy(logits, answers, reduction="none")
         plain.append(cost.detach())
         count = int(anchors.sum())
         if count:
             with torch.no_grad():
-                known = F.log_softmax(head(held[seen : seen + count]).float(), dim=-1)
+                known = F.log_softmax(_logits(head, held[seen : seen + count]), dim=-1)
             distance = F.kl_div(
                 F.log_softmax(logits[anchors], dim=-1), known, reduction="none", log_target=True
             )
-            cost = cost.masked_scatter(anchors, HOLD * distance.sum(dim=-1))
+            cost = cost.masked_scatter(anchors, hold * distance.sum(dim=-1))
             seen += count
         wanted.append(cost)
     return torch.cat(wanted) * batch.weights, torch.cat(plain)
+
+
+def _logits(head: Any, features: torch.Tensor) -> torch.Tensor:
+    """The head's logits in float32, made of a number of rows that few others differ from."""
+    count = features.shape[0]
+    filled = -(-count // _ROWS) * _ROWS
+    return head(F.pad(features, (0, 0, 0, filled - count)))[:count].float()
 
 
 def _as_base(base: Base, model: Any, rows: Sequence[dataset.Row]) -> torch.Tensor:

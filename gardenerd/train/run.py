@@ -43,6 +43,7 @@ T = TypeVar("T")
 # Shares of the whole, for progress: preparing, training, validating.
 _PREPARED, _TRAINED = 10.0, 75.0
 _FRESH = "fresh.json"
+_FIRMER, _LOOSER, _HOLD_RANGE = 2.0, 0.8, 16.0
 
 
 def run(
@@ -94,7 +95,9 @@ def run(
         # Before anything trains on it, and once: a run that is resumed has trained since.
         fresh_scores = _judge_fresh(job, fresh, challenger=job.parent, pause=pause, report=report)
     base = load_base(Path(job.base), dtype=training_dtype())
-    model = adapted.prepare(base, chosen, None if chosen.anew else job.parent)
+    parent = adapted.continued(base, chosen, job.parent)
+    chosen = msgspec.structs.replace(chosen, hold=_hold(chosen.hold, parent))
+    model = adapted.prepare(base, chosen, parent)
     trained, planned = adapted.count(model, chosen.rank)
     rows = dataset.Rows(
         base,
@@ -144,6 +147,7 @@ def run(
         run=job.run,
         data_digest=data_digest,
         steps=result.steps,
+        hold=chosen.hold,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     found: Validation | None = None
@@ -157,7 +161,13 @@ def run(
         # It predicts numbers that are not finite: the gate says so.
         with contextlib.suppress(ModelError):
             found = validate(
-                Path(job.base), candidate, card, heldout, job.incumbent, check=validated
+                Path(job.base),
+                candidate,
+                card,
+                heldout,
+                parent=parent,
+                incumbent=job.incumbent,
+                check=validated,
             )
             if job.judged_after:
                 itself = AdapterRef(version="", folder=str(candidate))
@@ -227,6 +237,20 @@ def _judge_fresh(
     )
     durable.write_file(kept, msgspec.json.encode(scores))
     return scores
+
+
+def _hold(first: float, parent: AdapterRef | None) -> float:
+    """How firmly general code is held: as set in a first run; twice as firmly as in the parent's if
+    that had to be lowered in strength, and a fifth less if not.
+
+    So it settles where the weights need not be lowered afterwards, by which more is lost than by
+    holding on while they are learned (a dual ascent on the limit, one step a night).
+    """
+    if parent is None:
+        return first
+    card = cards.read_card(Path(parent.folder))
+    wanted = card.hold * (_FIRMER if card.strength < 1 else _LOOSER)
+    return min(max(wanted, first / _HOLD_RANGE), first * _HOLD_RANGE)
 
 
 def training_dtype() -> torch.dtype:

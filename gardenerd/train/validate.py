@@ -36,6 +36,8 @@ def validate(
     candidate: Path,
     card: cards.Card,
     heldout: Sequence[HeldOutText],
+    *,
+    parent: AdapterRef | None,
     incumbent: AdapterRef | None,
     check: Callable[[float], None],
 ) -> Validation:
@@ -43,6 +45,8 @@ def validate(
 
     Args:
         card: of the candidate; written with the base's fingerprint and the strength.
+        parent: from which training went on; None: from the base.
+        incumbent: what serves; None: the base.
         check: called often with the share done, 0 to 1; it may raise to cancel.
 
     Raises:
@@ -58,7 +62,7 @@ def validate(
     card = msgspec.structs.replace(card, fingerprint=base.info.fingerprint)
     cards.write_card(candidate, card)
     base_variety = canary.variety(base, base.model, pause)
-    strength = shrink.shrink(base, candidate, pause)
+    strength = shrink.shrink(base, candidate, parent, pause)
     cards.write_card(candidate, msgspec.structs.replace(card, strength=strength))
 
     base = load_base(base_folder, dtype=torch.float32)

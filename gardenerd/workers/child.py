@@ -304,6 +304,10 @@ class Child:
             # speed on a quiet machine. So: for some microseconds, then sleep.
             "OMP_WAIT_POLICY": "passive",
             "GOMP_SPINCOUNT": "1000",
+            # oneDNN and what torch keeps of it hold a kernel for each shape of a product, 0.2 MB
+            # each, 1,024 of them by default, twice: more than a small model and all of its states.
+            "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128",
+            "LRU_CACHE_CAPACITY": "128",
         }
         with log_file.open("ab") as stderr:
             # -P: nothing is imported from the working folder. A group of its own: when the

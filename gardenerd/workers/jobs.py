@@ -254,6 +254,8 @@ class Hyperparameters(msgspec.Struct, kw_only=True, frozen=True):
     max_grad_norm: float = 1.0
     fim_rate: float = 0.5
     seed: int = 0
+    hold: float = 4.0
+    """How much a nat of distance from the base weighs on anchors, beside one of a token's cost."""
     minutes: float = 30.0
     anew: bool = False
     """The parent's weights are not taken over: it is only what the candidate succeeds."""
@@ -269,6 +271,19 @@ class Example(msgspec.Struct, kw_only=True, frozen=True):
     language: str
     text: str
     weight: float = 1.0
+
+
+class Learned(msgspec.Struct, frozen=True, kw_only=True):
+    """Of what a run's training set consisted."""
+
+    new: int
+    """Code that no run had learned from."""
+    replayed: int
+    answers: int
+    """From feedback."""
+    files: int
+    folders: list[tuple[str, int]]
+    """Those that most examples came from, and how many did."""
 
 
 SEEN = "seen.json"
@@ -298,6 +313,8 @@ class TrainAdapter(Job, kw_only=True, frozen=True):
     on_probation: bool = False
     judged_after: bool = False
     """The fresh code is left out of training and scored under the candidate: the first night."""
+    learned: Learned | None = None
+    """Of what the training set consists, for the ledger."""
     hyperparameters: Hyperparameters
 
 

@@ -19,6 +19,7 @@ from tests.train.runs import FAST, example
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 
+HOLD = 4.0
 CPU = torch.device("cpu")
 
 
@@ -54,7 +55,7 @@ def test_tokens_cost_what_they_say_and_anchors_what_they_moved(llama: Path) -> N
     plain: list[torch.Tensor] = []
     with torch.no_grad(), lora.fused(model, adapted.NAME) as count:
         assert count > 0
-        found, costs = objective.costs(base, model, rows, batch)
+        found, costs = objective.costs(base, model, rows, batch, HOLD)
         for document in (d for row in rows for d in row.documents):
             now = by_hand(base, model, document)[:-1]
             with model.disable_adapter():
@@ -63,7 +64,7 @@ def test_tokens_cost_what_they_say_and_anchors_what_they_moved(llama: Path) -> N
             cost = F.nll_loss(now, targets, reduction="none")
             distance = (before.exp() * (before - now)).sum(-1)
             plain.append(cost)
-            wanted.append(objective.HOLD * distance if document.anchor else cost)
+            wanted.append(HOLD * distance if document.anchor else cost)
     assert 0 < int(batch.anchors.sum()) < batch.predicted
     torch.testing.assert_close(costs, torch.cat(plain), rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(found, torch.cat(wanted), rtol=1e-3, atol=1e-4)
@@ -82,7 +83,7 @@ def test_an_adapter_that_changes_nothing_is_not_pulled_by_anchors(llama: Path) -
     random.Random(0).shuffle(step)
     batch = dataset.collate(step, padding=base.end_token, device=CPU)
     with lora.fused(model, adapted.NAME):
-        found, _ = objective.costs(base, model, step, batch)
+        found, _ = objective.costs(base, model, step, batch, HOLD)
         found.sum().backward()
     assert float(found.detach().abs().max()) < 1e-4
     grads = [p.grad for p in adapted.trainable(model).values() if p.grad is not None]

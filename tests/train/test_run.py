@@ -115,6 +115,22 @@ def test_anew_the_parent_is_succeeded_but_its_weights_are_left(llama: Path, tmp_
     assert card.read_card(tmp_path / "second" / "candidate").parent == "v1"
 
 
+@pytest.mark.parametrize(("strength", "factor"), [(1.0, 0.8), (0.6, 2.0)])
+def test_general_code_is_held_more_firmly_after_a_run_that_went_too_far(
+    llama: Path, tmp_path: Path, strength: float, factor: float
+) -> None:
+    first = make_run(tmp_path / "first", llama)
+    do(first)
+    folder = tmp_path / "first" / "candidate"
+    made = card.read_card(folder)
+    assert made.hold == FAST.hold
+    card.write_card(folder, msgspec.structs.replace(made, strength=strength))
+    served = AdapterRef(version="v1", folder=str(folder))
+    do(make_run(tmp_path / "second", llama, parent=served))
+    held = card.read_card(tmp_path / "second" / "candidate").hold
+    assert held == pytest.approx(FAST.hold * factor)
+
+
 def test_a_parent_of_another_rank_is_left_and_the_adapter_starts_anew(
     llama: Path, tmp_path: Path
 ) -> None:

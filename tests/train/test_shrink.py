@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from gardenerd import seedling
-from gardenerd.models import adapters
+from gardenerd.models import adapters, nll
 from gardenerd.models.card import WEIGHTS
 from gardenerd.models.load import load_base
 from gardenerd.train import anchor, evaluate, shrink
+from gardenerd.workers.jobs import AdapterRef
 from tests.tiny_models import make_adapter
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
@@ -36,7 +37,7 @@ def test_what_harms_no_general_code_keeps_its_strength(
 ) -> None:
     before = (adapter / WEIGHTS).read_bytes()
     monkeypatch.setattr(shrink, "TARGET", 10.0)
-    assert shrink.shrink(load_base(llama), adapter, lambda: None) == 1.0
+    assert shrink.shrink(load_base(llama), adapter, None, lambda: None) == 1.0
     assert (adapter / WEIGHTS).read_bytes() == before
 
 
@@ -45,9 +46,40 @@ def test_what_harms_is_lowered_and_the_card_fits_the_new_weights(
 ) -> None:
     whole = adapters.load_weights(adapter)
     monkeypatch.setattr(shrink, "TARGET", -10.0)  # nothing is good enough
-    assert shrink.shrink(load_base(llama), adapter, lambda: None) == shrink.STRENGTHS[-1]
+    assert shrink.shrink(load_base(llama), adapter, None, lambda: None) == shrink.STRENGTHS[-1]
     base = load_base(llama)
     adapters.verify(adapter, base.info.fingerprint)
+    for name, value in adapters.load_weights(adapter).items():
+        scale = shrink.STRENGTHS[-1] if "lora_B" in name else 1.0
+        torch.testing.assert_close(value, whole[name] * scale)
+
+
+def test_a_step_from_a_parent_is_shortened_toward_it(
+    llama: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = make_adapter(llama, tmp_path / "parent", seed=2)
+    began, whole = adapters.load_weights(parent), adapters.load_weights(adapter)
+    costs = iter([100.0, 102.0, 101.5, 100.5])  # of the base, and of the steps 1, 0.8 and 0.6
+    monkeypatch.setattr(
+        shrink.nll,
+        "score",
+        lambda *_args, **_named: [nll.TextScore(nats=next(costs), tokens=1, bytes=1)],
+    )
+    ref = AdapterRef(version="v1", folder=str(parent))
+    assert shrink.shrink(load_base(llama), adapter, ref, lambda: None) == 0.6
+    for name, value in adapters.load_weights(adapter).items():
+        torch.testing.assert_close(value, began[name] + 0.6 * (whole[name] - began[name]))
+    adapters.verify(adapter, load_base(llama).info.fingerprint)
+
+
+def test_from_a_parent_that_is_too_far_itself_the_way_leads_to_the_base(
+    llama: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = make_adapter(llama, tmp_path / "parent", seed=2)
+    whole = adapters.load_weights(adapter)
+    monkeypatch.setattr(shrink, "TARGET", -10.0)
+    ref = AdapterRef(version="v1", folder=str(parent))
+    assert shrink.shrink(load_base(llama), adapter, ref, lambda: None) == shrink.STRENGTHS[-1]
     for name, value in adapters.load_weights(adapter).items():
         scale = shrink.STRENGTHS[-1] if "lora_B" in name else 1.0
         torch.testing.assert_close(value, whole[name] * scale)
@@ -66,5 +98,5 @@ def test_cancelled(llama: Path, adapter: Path, tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        shrink.shrink(load_base(llama), adapter, cancel)
+        shrink.shrink(load_base(llama), adapter, None, cancel)
     assert (adapter / WEIGHTS).read_bytes() == (copy / WEIGHTS).read_bytes()
