@@ -126,7 +126,8 @@ def _learning(add: _Parser) -> None:
     one.add_argument("action", nargs="?", choices=("pin", "unpin", "rm"), metavar="pin|unpin|rm")
     one.add_argument("version", nargs="?", metavar="VERSION")
     one.add_argument("--project", metavar="P")
-    one = add.command("history", "learning:history", "past training runs and their outcomes")
+    one = add.command("history", "history:history", "past training runs and their outcomes")
+    one.add_argument("which", nargs="?", metavar="RUN", help="all that is known of one run")
     one.add_argument("--project", metavar="P")
     one.add_argument("-n", type=_count, default=30, metavar="N", help="runs at most (default 30)")
 

@@ -1,4 +1,4 @@
-"""Training and what comes of it: train, pause, resume, cancel, rollback, adapters, history."""
+"""Training and what comes of it: train, pause, resume, cancel, rollback, adapters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from gardenerd.wire.client import Client
 from gardenerd.wire.messages import (
     Adapters,
     Cancel,
-    History,
     ManageAdapter,
     Operation,
     Pause,
@@ -111,30 +110,6 @@ def _state(adapter: dict[str, Any]) -> str:
     return f"{shown}, pinned" if adapter.get("pinned") else shown
 
 
-def history(arguments: argparse.Namespace, console: Console) -> int:
-    with Client(find_home()) as client:
-        runs = client.call(History(project=arguments.project, limit=arguments.n))["runs"]
-    if console.as_json:
-        console.document(runs)
-        return 0
-    if not runs:
-        console.line("no runs yet: gardenerctl train, or wait for the night")
-    for run in runs:
-        took = ""
-        started, finished = run.get("started"), run.get("finished")
-        if isinstance(started, (int, float)) and isinstance(finished, (int, float)):
-            took = f"  {span(finished - started)}"
-        outcome = str(run.get("outcome") or run.get("state") or "")
-        project = clean(str(run.get("project", "")))
-        head = f"{when(started)}  {run['run']}  {project}"
-        console.line(f"{head}  {_outcome(outcome, console)}{took}")
-        if reason := run.get("reason"):
-            console.line(f"    {clean(str(reason))}")
-        if text := against_base(run.get("scores")):
-            console.line(f"    {text}")
-    return 0
-
-
 def show_training(progress: Progress) -> Callable[[Reply], None]:
     """What shows a run's updates on ``progress``."""
 
@@ -158,16 +133,17 @@ def show_training(progress: Progress) -> Callable[[Reply], None]:
 def show_outcome(body: dict[str, Any], console: Console) -> None:
     """The gate's decision and its figures."""
     version = f" as {body['version']}" if body.get("version") else ""
-    console.line(f"run {body.get('run')}: {_outcome(str(body.get('outcome')), console)}{version}")
+    console.line(f"run {body.get('run')}: {outcome(str(body.get('outcome')), console)}{version}")
     if reason := body.get("reason"):
         console.line(f"  {clean(str(reason))}")
     if text := against_base(body.get("scores")):
         console.line(f"  {text}")
 
 
-def _outcome(outcome: str, console: Console) -> str:
+def outcome(name: str, console: Console) -> str:
+    """The word for how a run ended, in its colour."""
     colours = {"promoted": "green", "failed": "red"}
-    return console.style(outcome.replace("_", " "), "bold", colours.get(outcome, "yellow"))
+    return console.style(name.replace("_", " "), "bold", colours.get(name, "yellow"))
 
 
 def _only_project(client: Client) -> str:

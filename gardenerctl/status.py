@@ -65,6 +65,9 @@ def _loop(loop: dict[str, Any], console: Console) -> None:
     _labelled(console, "next", when(loop.get("next_window")))
     new, buffer = loop.get("new_examples", 0), loop.get("buffer", 0)
     _labelled(console, "examples", f"{new:,} new, {buffer:,} in the replay buffer")
+    if last := loop.get("last_run"):
+        said = f"{when(last.get('finished'))}, {last.get('project')}: {last.get('said')}"
+        _labelled(console, "last run", clean(said))
 
 
 def _model(model: dict[str, Any], console: Console) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 
 from gardenerd import __version__
-from gardenerd.core import hours
+from gardenerd.core import hours, ledger
 from gardenerd.errors import ModelError
 from gardenerd.host.schedule import next_window
 from gardenerd.models.info import find_base
@@ -153,6 +153,28 @@ class Reporter:
             "project": names.get(loop.project),
             "progress": round(progress.percent, 1) if progress else None,
             "paused_until": _finite(self._learning.paused_until),
+            "last_run": self._last_run(names),
+        }
+
+    def _last_run(self, names: dict[str, str]) -> dict[str, Any] | None:
+        """The morning line: what came of the latest run of any project."""
+        ended = [last for name in names if (last := self._stores.runs.last_ended(name)) is not None]
+        if not ended:
+            return None
+        run = max(ended, key=lambda each: each.finished or 0.0)
+        said = ledger.sentence(
+            outcome=run.outcome,
+            version=run.version,
+            reason=run.reason,
+            scores=run.scores,
+            report=run.report,
+        )
+        return {
+            "run": run.id,
+            "project": names[run.project],
+            "outcome": run.outcome,
+            "finished": run.finished,
+            "said": said,
         }
 
     def _last_error(self) -> str:

@@ -6,13 +6,26 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from gardenerd.workers.jobs import Learned
+import msgspec
 
 _FOLDERS = 3
 
 
+class Learned(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run learned from."""
+
+    new: int
+    """Code that no run had learned from."""
+    replayed: int
+    answers: int
+    """From feedback."""
+    files: int
+    folders: list[tuple[str, int]]
+    """Those that most examples came from, and how many did."""
+
+
 def learned(examples: Sequence[tuple[str, str, bool]]) -> Learned:
-    """Describe a training set.
+    """Describe the examples that a run's steps came to.
 
     Args:
         examples: of each the path, the kind, and whether a run had learned from it before.

@@ -17,7 +17,7 @@ from gardenerd.core.machine import Loop, step
 from gardenerd.core.pace import Verdict, may_train
 from gardenerd.core.turns import next_turn
 from gardenerd.errors import CancelledError, GardenerError, RefusedError, WorkerError
-from gardenerd.host import Host
+from gardenerd.host import Host, energy
 from gardenerd.paths import Home
 from gardenerd.service import backlog, needs, promoting, versions
 from gardenerd.service.preparing import TooLittle, prepare, read_job
@@ -316,6 +316,7 @@ class Learning:
         self._attempts += 1
         self._suspending = False
         self._frozen_at = None
+        before = await asyncio.to_thread(energy.counters)
         try:
             report = await self._trainer.call(job, RunReport, on_update=self._on_update)
         except WorkerError as error:
@@ -336,6 +337,7 @@ class Learning:
             home=self._home,
             stores=self._stores,
             keep=self._settings.loop.keep_versions,
+            joules=energy.joules(before, await asyncio.to_thread(energy.counters)),
         )
         if verdict.version is not None:
             project = job.project

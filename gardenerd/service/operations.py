@@ -9,13 +9,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from gardenerd import __version__
-from gardenerd.errors import RefusedError, TimedOutError
+from gardenerd.errors import NotFoundError, RefusedError, TimedOutError
 from gardenerd.paths import Home
 from gardenerd.service import rewards, versions
 from gardenerd.service.answering import Answering
 from gardenerd.service.indexing import ASKED, Indexing
 from gardenerd.service.learning import Learning, Publish
 from gardenerd.store.projects import Project
+from gardenerd.store.runs import Run
 from gardenerd.store.stores import Stores
 from gardenerd.wire import messages
 from gardenerd.wire.messages import PROTOCOL, Operation
@@ -249,9 +250,17 @@ class Operations:
                     "scores": run.scores,
                     "report": {k: v for k, v in run.report.items() if k != "scores"},
                 }
-                for run in self._stores.runs.history(named, wanted.limit)
+                for run in self._runs(wanted.run, named, wanted.limit)
             ]
         }
+
+    def _runs(self, run: str | None, project: str | None, limit: int) -> list[Run]:
+        if run is None:
+            return self._stores.runs.history(project, limit)
+        found = self._stores.runs.get(run)
+        if found is None:
+            raise NotFoundError(f"there is no run {run!r}", hint="see `gardenerctl history`")
+        return [found]
 
     # --- parts --------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from gardenerd import durable
-from gardenerd.core import gate, probation
+from gardenerd.core import gate, ledger, probation
 from gardenerd.core.evidence import Day
 from gardenerd.models.card import read_card
 from gardenerd.paths import Home
@@ -41,20 +41,30 @@ class Verdict(msgspec.Struct, kw_only=True, frozen=True):
 
 
 async def judge(
-    run: str, report: RunReport, *, home: Home, stores: Stores, keep: int = 5
+    run: str,
+    report: RunReport,
+    *,
+    home: Home,
+    stores: Stores,
+    keep: int = 5,
+    joules: float | None = None,
 ) -> Verdict:
     """Decide on the candidate of ``run``, publish it if it may go on, and close the ledger.
 
     Args:
         keep: versions that served before, beside those that are pinned.
+        joules: what the processor used meanwhile, where it can be told.
 
     Raises:
         StorageError: the adapter could not be written; what served goes on serving.
     """
     folder = home.run_folder(run)
     job = read_job(folder)
+    seen = _seen(folder)
+    learned = await asyncio.to_thread(_learned, seen, stores)
     decision = _demoted(job, report, stores) or _decided(job, report, stores)
     version: str | None = None
+    digest = read_card(folder / "candidate").data_digest if report.finite else ""
     if decision.outcome == "promoted" or decision.kept:
         adapter = await _publish(job, decision, home, stores)
         now = time.time()
@@ -65,7 +75,7 @@ async def judge(
                 stores.adapters.prune(job.project, keep)
             else:
                 stores.adapters.challenge(adapter)
-            stores.examples.mark_used(_seen(folder))
+            stores.examples.mark_used(seen)
     elif decision.ended:
         stores.adapters.drop_challenger(job.project)
     verdict = Verdict(
@@ -78,7 +88,12 @@ async def judge(
         now=time.time(),
         version=version,
         scores=decision.scores,
-        report=msgspec.to_builtins(report),
+        report={
+            **msgspec.to_builtins(report),
+            "learned": msgspec.to_builtins(learned),
+            "data_digest": digest,
+            "joules": joules,
+        },
     )
     versions.sweep(home, stores)
     return verdict
@@ -140,6 +155,11 @@ def _seen(folder: Path) -> list[str]:
         return msgspec.json.decode((folder / SEEN).read_bytes(), type=list[str])
     except FileNotFoundError:  # a run that was frozen by an earlier version
         return [example.id for example in read_set(folder)]
+
+
+def _learned(seen: list[str], stores: Stores) -> ledger.Learned:
+    found = stores.examples.get(seen)
+    return ledger.learned([(each.path, each.kind, each.used > 0) for each in found])
 
 
 def _day(score: FreshScore, rival: float) -> Day:

@@ -196,9 +196,12 @@ class Adapters(Operation, kw_only=True):
 
 
 class History(Operation, kw_only=True):
+    """Past runs, newest first; or the one named ``run``."""
+
     op: ClassVar[str] = "history"
     project: str | None = None
     limit: int = 30
+    run: str | None = None
 
 
 class Ps(Operation, kw_only=True):

@@ -273,19 +273,6 @@ class Example(msgspec.Struct, kw_only=True, frozen=True):
     weight: float = 1.0
 
 
-class Learned(msgspec.Struct, frozen=True, kw_only=True):
-    """Of what a run's training set consisted."""
-
-    new: int
-    """Code that no run had learned from."""
-    replayed: int
-    answers: int
-    """From feedback."""
-    files: int
-    folders: list[tuple[str, int]]
-    """Those that most examples came from, and how many did."""
-
-
 SEEN = "seen.json"
 """In the run folder: the ids of the examples that the run's steps came to."""
 
@@ -313,8 +300,6 @@ class TrainAdapter(Job, kw_only=True, frozen=True):
     on_probation: bool = False
     judged_after: bool = False
     """The fresh code is left out of training and scored under the candidate: the first night."""
-    learned: Learned | None = None
-    """Of what the training set consists, for the ledger."""
     hyperparameters: Hyperparameters
 
 
