@@ -17,13 +17,17 @@ class Facts:
     minute: int
     """Of the local day, 0 to 1439."""
     now: float = 0.0
-    """Seconds since the epoch; compared with ``paused_until`` alone."""
+    """Seconds since the epoch."""
     idle_seconds: float | None = None
     """Since the user's last input."""
     activity: tuple[int, ...] = (0,) * 24
     """By hour of the day, in how many minutes of the last weeks the user did something."""
     active_days: int = 0
     """On how many days they did."""
+    tending_since: float | None = None
+    """When the first project came, in seconds since the epoch."""
+    awake_in_window: float | None = None
+    """When the machine was last awake within a window, in seconds since the epoch."""
     on_battery: bool | None = None
     hot: bool = False
     """The system slows itself down because of heat."""
@@ -51,6 +55,8 @@ class Verdict:
 _BUSY = 0.5
 # Somebody whose last key was pressed less than this ago is at the machine, also at night.
 _PRESENT_S = 60.0
+# After a window that the machine slept through, being away for so long is enough.
+_CATCH_UP_MINUTES = 5.0
 
 
 def may_train(facts: Facts, settings: Loop) -> Verdict:
@@ -105,12 +111,12 @@ def _moment(facts: Facts, settings: Loop) -> Verdict:
     window = hours.window(settings, facts.activity, facts.active_days)
     named = hours.words(settings, window)
     inside = window is not None and in_window(facts.minute, window)
-    by_idleness = settings.idle_minutes > 0
-    away = (
-        by_idleness
-        and facts.idle_seconds is not None
-        and facts.idle_seconds >= settings.idle_minutes * 60
-    )
+    missed = window is not None and not inside and _missed(facts, window)
+    enough = settings.idle_minutes
+    if missed:
+        enough = min(enough or _CATCH_UP_MINUTES, _CATCH_UP_MINUTES)
+    by_idleness = enough > 0
+    away = by_idleness and facts.idle_seconds is not None and facts.idle_seconds >= enough * 60
     if inside and facts.idle_seconds is not None and facts.idle_seconds < _PRESENT_S:
         return Verdict(False, f"within {named}, but you are active")
     if inside and facts.busy > _BUSY:
@@ -120,7 +126,8 @@ def _moment(facts: Facts, settings: Loop) -> Verdict:
     if away and facts.busy > _BUSY:
         return Verdict(False, "you are away, but other programs are busy")
     if away:
-        return Verdict(True, f"you have been away for {_span(facts.idle_seconds or 0)}")
+        slept = f"{named} passed in sleep, and " if missed else ""
+        return Verdict(True, f"{slept}you have been away for {_span(facts.idle_seconds or 0)}")
     if window is None and not by_idleness:
         return Verdict(False, "neither a window nor idle time is set: gardenerctl train starts one")
     outside = f"outside {named}" if window is not None else "no window is set"
@@ -132,9 +139,17 @@ def _moment(facts: Facts, settings: Loop) -> Verdict:
         return Verdict(False, f"{outside} and you are active")
     return Verdict(
         False,
-        f"{outside} and you have been away for only {_span(facts.idle_seconds)} "
-        f"of {settings.idle_minutes:g} min",
+        f"{outside} and you have been away for only {_span(facts.idle_seconds)} of {enough:g} min",
     )
+
+
+def _missed(facts: Facts, window: tuple[int, int]) -> bool:
+    """Whether the machine slept, or was off, all through the latest window."""
+    start, end = window
+    ended = facts.now - (facts.minute - end) % _DAY * 60
+    began = ended - (end - start) % _DAY * 60
+    tended = facts.tending_since is not None and facts.tending_since < began
+    return tended and (facts.awake_in_window is None or facts.awake_in_window < began)
 
 
 def in_window(minute: int, window: tuple[int, int]) -> bool:

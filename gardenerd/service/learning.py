@@ -8,13 +8,14 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
-from gardenerd.core import effects, events
+from gardenerd.core import effects, events, hours
 from gardenerd.core.machine import Loop, step
-from gardenerd.core.pace import Verdict, may_train
+from gardenerd.core.pace import Verdict, in_window, may_train
 from gardenerd.core.turns import next_turn
 from gardenerd.errors import CancelledError, GardenerError, RefusedError, WorkerError
 from gardenerd.host import Host, energy
@@ -38,6 +39,9 @@ _FROZEN_SECONDS = 120.0
 _WATCH_SECONDS = 0.5
 _ATTEMPTS = 2
 _PAUSED_UNTIL = "paused_until"
+# When the machine was last awake in a window; written this often while it is.
+_AWAKE = "awake_in_window"
+_AWAKE_SECONDS = 600.0
 
 
 class Learning:
@@ -224,6 +228,14 @@ class Learning:
         """The pace's decision; None asks whether a run under way may go on."""
         own = {child.pid for child in (self._index, self._trainer) if child.pid}
         facts = await self._presence.facts(new_examples, self.paused_until, own)
+        window = hours.window(self._settings.loop, facts.activity, facts.active_days)
+        awake = float(self._stores.meta.get(_AWAKE) or 0.0)
+        if window is not None and in_window(facts.minute, window):
+            if facts.now - awake > _AWAKE_SECONDS:
+                self._stores.meta.set(_AWAKE, repr(facts.now))
+            awake = facts.now
+        since = min((project.added for project in self._stores.projects.all()), default=None)
+        facts = replace(facts, tending_since=since, awake_in_window=awake)
         return may_train(facts, self._settings.loop)
 
     async def _lacking(self, project: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -64,3 +65,36 @@ def test_battery_can_be_allowed() -> None:
 def test_windows_pass_midnight(minute: int, start: int, length: int) -> None:
     window = (start, (start + length) % 1_440)
     assert in_window(minute, window) == ((minute - start) % 1_440 < length)
+
+
+DAY = 86_400.0
+# Nine in the morning of a day that began at 10 * DAY; the window ended three hours ago.
+MORNING = replace(NIGHT, minute=9 * 60, now=10 * DAY + 9 * 3_600, tending_since=0.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "allowed", "words"),
+    [
+        ({"idle_seconds": 301.0}, True, "passed in sleep, and you have been away for 5 min"),
+        ({"idle_seconds": 200.0}, False, "of 5 min"),
+        # It was awake in the night, so what was to do was done, or refused for a reason.
+        ({"idle_seconds": 301.0, "awake_in_window": 10 * DAY + 3 * 3_600}, False, "of 10 min"),
+        # Awake in the night before the last: that window is another one.
+        ({"idle_seconds": 301.0, "awake_in_window": 9 * DAY + 3 * 3_600}, True, "passed in sleep"),
+        # The project came after the window.
+        ({"idle_seconds": 301.0, "tending_since": 10 * DAY + 7 * 3_600}, False, "of 10 min"),
+    ],
+)
+def test_a_window_that_passed_in_sleep_is_caught_up(
+    change: dict[str, Any], allowed: bool, words: str
+) -> None:
+    verdict = may_train(replace(MORNING, **change), Loop())
+    assert verdict.allowed is allowed
+    assert words in verdict.reason
+
+
+def test_it_is_caught_up_also_where_idleness_is_no_trigger() -> None:
+    settings = Loop(idle_minutes=0)
+    assert may_train(replace(MORNING, idle_seconds=400.0), settings).allowed
+    awake = replace(MORNING, idle_seconds=400.0, awake_in_window=10 * DAY + 3 * 3_600)
+    assert not may_train(awake, settings).allowed
