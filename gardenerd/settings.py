@@ -189,6 +189,11 @@ class Loop(_Section, frozen=True, kw_only=True):
         return found
 
 
+class Track(_Section, frozen=True, kw_only=True):
+    mlflow: str = ""
+    """Where MLflow, if it is installed, keeps what runs are told to it: a folder or a server."""
+
+
 class Log(_Section, frozen=True, kw_only=True):
     level: str = "info"
 
@@ -203,6 +208,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     model: Model = msgspec.field(default_factory=Model)
     train: Train = msgspec.field(default_factory=Train)
     loop: Loop = msgspec.field(default_factory=Loop)
+    track: Track = msgspec.field(default_factory=Track)
     log: Log = msgspec.field(default_factory=Log)
 
 

@@ -293,6 +293,7 @@ def _job(
         on_probation=on_probation,
         judged_after=challenger is None and incumbent is None,
         hyperparameters=hyperparameters,
+        mlflow=settings.track.mlflow,
     )
 
 

@@ -25,6 +25,7 @@ from gardenerd.models import card as cards
 from gardenerd.models.load import load_base
 from gardenerd.train import anchor, dataset, evaluate, examples, loop
 from gardenerd.train import model as adapted
+from gardenerd.train.track import Tracker, tracked
 from gardenerd.train.validate import Validation, validate
 from gardenerd.workers.jobs import (
     SEEN,
@@ -64,6 +65,18 @@ def run(
         loop.Left: it left at a checkpoint, as asked.
         TrainingError: there is nothing to learn from, or the machine cannot do it.
     """
+    with tracked(job.mlflow, job.run) as tracker:
+        return _run(job, tracker, report=report, leave=leave, check=check)
+
+
+def _run(
+    job: TrainAdapter,
+    tracker: Tracker,
+    *,
+    report: Callable[[TrainProgress], None],
+    leave: Callable[[], bool],
+    check: Callable[[], None],
+) -> RunReport:
     folder, chosen = Path(job.folder), job.hyperparameters
     seconds: dict[str, float] = {}
 
@@ -115,7 +128,21 @@ def run(
     def trained_progress(progress: TrainProgress) -> None:
         share = _PREPARED + progress.percent / 100 * (_TRAINED - _PREPARED)
         report(msgspec.structs.replace(progress, percent=share))
+        tracker.step(
+            progress.step,
+            {"loss": progress.loss or 0.0, "tokens_per_second": progress.tokens_per_second},
+        )
 
+    tracker.parameters(
+        {
+            **msgspec.to_builtins(chosen),
+            "project": job.project,
+            "examples": len(kept),
+            "trainable_parameters": trained,
+            "lora_parameters": planned,
+            "frozen_parameters": base.info.parameters,
+        }
+    )
     report(TrainProgress(phase="training", percent=_PREPARED))
     result = loop.train(
         base,
@@ -199,9 +226,19 @@ def run(
     )
     if found is not None:
         answer = msgspec.structs.replace(answer, **msgspec.structs.asdict(found))
+    tracker.result(_metrics(answer))
     durable.write_file(folder / "report.json", msgspec.json.encode(answer))
     shutil.rmtree(folder / "checkpoint", ignore_errors=True)
     return answer
+
+
+def _metrics(answer: RunReport) -> dict[str, float]:
+    found = {
+        f"{slice_}_{model}_bits_per_byte": value
+        for slice_, scores in gate.by_slice(answer.scores).items()
+        for model, value in scores.items()
+    }
+    return {**found, "strength": answer.strength, "distance": answer.distance}
 
 
 def _judge_fresh(

@@ -301,6 +301,8 @@ class TrainAdapter(Job, kw_only=True, frozen=True):
     judged_after: bool = False
     """The fresh code is left out of training and scored under the candidate: the first night."""
     hyperparameters: Hyperparameters
+    mlflow: str = ""
+    """Where to track the run; empty: nowhere."""
 
 
 class TrainProgress(msgspec.Struct, kw_only=True, frozen=True):
