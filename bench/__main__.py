@@ -13,7 +13,7 @@ import sys
 import time
 from typing import Any
 
-NAMES = ("idle", "status_command", "save_to_search", "first_index", "training")
+NAMES = ("idle", "status_command", "save_to_search", "first_index", "training", "overhead")
 
 
 def main() -> None:

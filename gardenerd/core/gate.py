@@ -23,8 +23,8 @@ from gardenerd.core import guards
 from gardenerd.core.evidence import Day, wealth
 from gardenerd.workers.jobs import FreshScore, PairedScore, RunReport
 
-BAR = 20.0
-"""Evidence from days that promotes: a challenger that is no better ever passes once in 20."""
+BAR = 30.0
+"""Evidence from days that promotes: a challenger that is no better ever passes once in 30."""
 BAR_OF_FILES = 100.0
 """... and from the files of a single night."""
 SHARED = 0.01
