@@ -23,14 +23,17 @@ from gardenerd.core import guards
 from gardenerd.core.evidence import Day, wealth
 from gardenerd.workers.jobs import FreshScore, PairedScore, RunReport
 
-BAR = 30.0
-"""Evidence from days that promotes: a challenger that is no better ever passes once in 30."""
+BAR = 20.0
+"""Evidence from days that promotes: a challenger that is no better ever passes once in 20."""
 BAR_OF_FILES = 100.0
 """... and from the files of a single night."""
 SHARED = 0.01
 """Bits per byte that one night's luck may give to all of its files: not counted as their gain."""
 MIN_DAYS = 7
 """Fewer days than these cannot reach the bar, however great the gain on each."""
+LEAST_GAIN = 0.003
+"""Bits per byte on the mean of the days: what promotes is a little further than what was judged, by
+one night, and a gain that one night's chance can undo is not worth a change."""
 MAX_DAYS = 30
 """A challenger that is not ahead after so many days starts anew."""
 MIN_FILES = 3
@@ -94,12 +97,20 @@ def decide(report: RunReport, days: Sequence[Day] = (), *, first: bool = True) -
         return outcome("rolled_back", f"worse than what serves: {said}", evidence, ended=True)
     if total["candidate"] >= total["incumbent"]:
         return outcome("rolled_back", f"no better: {said}", evidence)
-    if evidence >= bar and (not days or days[-1].gain > 0):
+    if evidence >= bar and _worth_it(days):
         return outcome("promoted", f"better: {said} (needed {bar:g})", evidence)
     if len(days) >= MAX_DAYS and evidence < 1:
         return outcome("rolled_back", f"no better after all: {said}", evidence, ended=True)
     waits = f"not proven better yet: {said} of the {bar:g} that are needed; it goes on training"
     return outcome("abstained", waits, evidence, kept=True)
+
+
+def _worth_it(days: Sequence[Day]) -> bool:
+    """Whether what the days show is a gain still, and one that the next night cannot undo."""
+    if not days:
+        return True
+    mean = sum(day.gain for day in days) / len(days)
+    return days[-1].gain > 0 and mean >= LEAST_GAIN
 
 
 def challenged(fresh: Sequence[FreshScore]) -> list[Day]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gardenerd.core.evidence import wealth
+from gardenerd.core.evidence import Day, wealth
 from gardenerd.core.gate import BAR as DAYS_BAR
 from gardenerd.core.gate import BAR_OF_FILES as BAR
 from gardenerd.core.gate import MIN_DAYS, Decision, decide
@@ -155,3 +155,18 @@ def test_a_learner_that_learns_is_nearly_always_promoted() -> None:
     gains = [[draw.gauss(0.05, 0.02) for _ in range(15)] for _ in range(200)]
     promoted = sum(wealth(files) >= BAR for files in gains)
     assert promoted >= 180
+
+
+@pytest.mark.parametrize(("gain", "outcome"), [(0.004, "promoted"), (0.0025, "abstained")])
+def test_a_gain_that_one_night_can_undo_is_not_worth_a_change(gain: float, outcome: str) -> None:
+    days = [Day(day=f"{i:03}", bytes=2_000, gain=gain) for i in range(60)]
+    assert wealth(day.gain for day in days) >= DAYS_BAR
+    decision = decide(report(scored(0.1)), days, first=False)
+    assert decision.outcome == outcome
+
+
+def test_nor_is_one_that_the_last_day_did_not_show() -> None:
+    days = [Day(day=f"{i:03}", bytes=2_000, gain=0.02) for i in range(20)]
+    late = [*days, Day(day="020", bytes=2_000, gain=-0.001)]
+    assert decide(report(scored(0.1)), days, first=False).outcome == "promoted"
+    assert decide(report(scored(0.1)), late, first=False).outcome == "abstained"
