@@ -12,7 +12,7 @@ from gardenerd.paths import find_home
 from gardenerd.wire.client import Client
 from gardenerd.wire.messages import History
 
-_LABEL = 12
+_LABEL = 14
 
 
 def history(arguments: argparse.Namespace, console: Console) -> int:

@@ -29,13 +29,16 @@ def window(settings: Loop, counts: Sequence[int], days: int) -> tuple[int, int] 
     return quietest(counts) if days >= LEAST_DAYS else DEFAULT
 
 
-def words(settings: Loop, window: tuple[int, int] | None) -> str:
-    """``the window 02:00-06:00``, or what it was learned to be."""
+def words(settings: Loop, window: tuple[int, int] | None, days: int) -> str:
+    """``the window 02:00-06:00``, or what it was learned to be in so many days."""
     if window is None:
         return ""
     span = "-".join(f"{minute // 60:02}:{minute % 60:02}" for minute in window)
-    learned = settings.window == LEARNED
-    return f"the hours {span}, your quietest" if learned else f"the window {span}"
+    if settings.window != LEARNED:
+        return f"the window {span}"
+    if days < LEAST_DAYS:
+        return f"the hours {span} (yours are known after {LEAST_DAYS} days of use)"
+    return f"the hours {span}, your quietest"
 
 
 def quietest(counts: Sequence[int]) -> tuple[int, int]:

@@ -109,7 +109,7 @@ def _moment(facts: Facts, settings: Loop) -> Verdict:
     if facts.user_started:
         return Verdict(True, "started by you")
     window = hours.window(settings, facts.activity, facts.active_days)
-    named = hours.words(settings, window)
+    named = hours.words(settings, window, facts.active_days)
     inside = window is not None and in_window(facts.minute, window)
     missed = window is not None and not inside and _missed(facts, window)
     enough = settings.idle_minutes

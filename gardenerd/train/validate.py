@@ -15,7 +15,7 @@ from gardenerd.models.load import load_base
 from gardenerd.train import canary, drift, evaluate, filling, shrink
 from gardenerd.workers.jobs import AdapterRef, HeldOutText, PairedScore
 
-_CONTEST = 0.8  # of the time: base, incumbent and candidate on held-out code
+_CONTEST = 0.7  # of the time: base, incumbent and candidate on held-out code
 
 
 class Validation(msgspec.Struct, kw_only=True, frozen=True):
@@ -54,15 +54,19 @@ def validate(
         ModelError: a score was not finite.
     """
 
+    done = 0.0
+
     def pause() -> None:
-        check(0.0)
+        check(done)
 
     # On the base as it serves, from its file, in float32.
     base = load_base(base_folder, dtype=torch.float32)
     card = msgspec.structs.replace(card, fingerprint=base.info.fingerprint)
     cards.write_card(candidate, card)
     base_variety = canary.variety(base, base.model, pause)
+    done = 0.05
     strength = shrink.shrink(base, candidate, parent, pause)
+    done = 0.2
     cards.write_card(candidate, msgspec.structs.replace(card, strength=strength))
 
     base = load_base(base_folder, dtype=torch.float32)
@@ -71,6 +75,7 @@ def validate(
     model.set_adapter("candidate")
     load_seconds = time.monotonic() - began
     variety = canary.variety(base, model, pause)
+    done = 0.25
     general = [text.text for text in heldout if text.slice == "general"]
     own = [text.text for text in heldout if text.slice != "general"]
     distance = drift.distance(base, model, general, pause)

@@ -59,3 +59,9 @@ def test_the_pace_follows_them_and_says_so(hour: int, allowed: bool) -> None:
     verdict = may_train(facts, LEARNED)
     assert verdict.allowed is allowed
     assert "your quietest" in verdict.reason
+
+
+def test_before_they_are_known_that_is_said() -> None:
+    facts = Facts(minute=9 * 60, new_examples=100, active_days=3)
+    reason = may_train(facts, LEARNED).reason
+    assert reason == "outside the hours 02:00-06:00 (yours are known after 7 days of use)"
