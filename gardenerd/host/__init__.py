@@ -7,10 +7,19 @@ import sys
 from typing import Protocol
 
 from gardenerd.host import idle, power
-from gardenerd.host.load import Load, free_memory_mb
+from gardenerd.host.load import Load, free_memory_mb, trains_in_half
 from gardenerd.host.power import Power
 
-__all__ = ["Host", "Linux", "Load", "MacOS", "Power", "free_memory_mb", "this_host"]
+__all__ = [
+    "Host",
+    "Linux",
+    "Load",
+    "MacOS",
+    "Power",
+    "free_memory_mb",
+    "this_host",
+    "trains_in_half",
+]
 
 
 class Host(Protocol):

@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+import platform
+import sys
+from pathlib import Path
+
 import psutil
+
+_CPUINFO = Path("/proc/cpuinfo")
+_NVIDIA = Path("/proc/driver/nvidia/version")
 
 
 def free_memory_mb() -> float:
     """What a new process could use without swapping."""
     return psutil.virtual_memory().available / 1e6
+
+
+def trains_in_half() -> bool:
+    """Whether training runs in half precision here, as far as one can tell without torch.
+
+    It does on Apple's chips and NVIDIA's, and on processors with bfloat16 products.
+    """
+    if sys.platform == "darwin":
+        return platform.machine() == "arm64"
+    try:
+        flags = _CPUINFO.read_text()
+    except OSError:
+        flags = ""
+    return _NVIDIA.exists() or "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 class Load:

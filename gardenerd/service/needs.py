@@ -6,7 +6,7 @@ import shutil
 
 from gardenerd.core import memory
 from gardenerd.errors import ModelError
-from gardenerd.host import free_memory_mb
+from gardenerd.host import free_memory_mb, trains_in_half
 from gardenerd.models.info import find_base, read_config, resolve, train_defaults, weight_files
 from gardenerd.paths import Home
 from gardenerd.settings import Settings
@@ -52,15 +52,8 @@ def _shape(settings: Settings, home: Home) -> tuple[memory.Shape, int]:
     config = read_config(folder)
     half = config.get("dtype", config.get("torch_dtype")) in ("bfloat16", "float16")
     stored = sum(shard.stat().st_size for shard in weight_files(folder))
-    shape = memory.Shape(
-        parameters=stored // (2 if half else 4),
-        layers=int(config.get("num_hidden_layers", config.get("n_layer", 0))),
-        hidden=int(config.get("hidden_size", config.get("n_embd", 0))),
-        intermediate=int(config.get("intermediate_size", 0)) or 4 * int(config.get("n_embd", 0)),
-        vocabulary=int(config.get("vocab_size", 0)),
-    )
-    # Whether this device trains in half precision is known only inside a run: the larger is safe.
-    return shape, 4
+    shape = memory.shape_of(config, stored // (2 if half else 4))
+    return shape, 2 if trains_in_half() else 4
 
 
 def _taken(last: Run | None, numbers: int) -> int | None:

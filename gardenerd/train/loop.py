@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
+from gardenerd.core import memory
 from gardenerd.models.load import Base
 from gardenerd.train import attention, checkpoint, dataset, lora, objective, selftest
 from gardenerd.train import model as adapted
@@ -31,7 +32,7 @@ _PASSES = 2
 _BETAS = (0.9, 0.95)
 # After so many steps their speed tells how many fit the time limit; the first are the slowest.
 _PLAN_AFTER = (4, 16, 64)
-_MICRO_TOKENS = 4_096  # in one forward pass; bounds the memory of activations
+_CUDA_BUDGET = 8 * memory.ACTIVATIONS  # an accelerator has its memory for this alone
 _FROZEN_FACTOR = 10.0  # a step so many times slower than usual was not running all that time
 
 
@@ -122,7 +123,7 @@ class _Run:
             fused=base.device.type in {"cpu", "cuda"},
         )
         apart = attention.use(base, chosen.max_length)
-        self._micro_tokens = _MICRO_TOKENS if apart else chosen.max_length
+        self._micro_tokens = _micro_tokens(base, chosen) if apart else chosen.max_length
         self._durations: list[float] = []
         self._wanted = chosen.steps or rows.steps_in(_PASSES)
         self.steps = self._wanted
@@ -248,6 +249,16 @@ class _Run:
             tokens_per_second=result.tokens / result.seconds if result.seconds else 0.0,
             seconds_left=result.seconds / result.steps * (self.steps - result.steps),
         )
+
+
+def _micro_tokens(base: Base, chosen: Hyperparameters) -> int:
+    shape = memory.shape_of(base.model.config.to_dict(), base.info.parameters)
+    return memory.micro_tokens(
+        shape,
+        chosen.max_length,
+        bytes_each=base.model.dtype.itemsize,
+        budget=_CUDA_BUDGET if base.device.type == "cuda" else memory.ACTIVATIONS,
+    )
 
 
 def learning_rate(step: int, steps: int, chosen: Hyperparameters) -> float:

@@ -85,3 +85,19 @@ def test_a_disk_that_is_nearly_full_is_named_with_its_figures(home: Home, stores
 def test_a_base_that_is_missing_is_left_to_the_run(home: Home, stores: Stores) -> None:
     settings = Settings(model=Model(base="nowhere"))
     assert lacking("p", home, settings, stores) == ""
+
+
+def test_what_goes_through_at_once_is_bounded_by_memory_but_never_less_than_a_row() -> None:
+    assert memory.micro_tokens(SEEDLING, 1_024, bytes_each=2) == 4_096
+    qwen = {"num_hidden_layers": 24, "hidden_size": 896, "intermediate_size": 4_864}
+    large = memory.shape_of({**qwen, "vocab_size": 151_936}, 494_000_000)
+    assert memory.micro_tokens(large, 1_024, bytes_each=2) == 1_024
+    assert memory.micro_tokens(large, 256, bytes_each=2) == 1_024
+    assert memory.micro_tokens(large, 32_768, bytes_each=4) == 32_768
+    # So half a billion parameters in half precision leave room on a machine of 16 GB.
+    assert memory.expected(large, Hyperparameters(), bytes_each=2) < 8_000_000_000
+
+
+def test_gpt2_names_its_shape_otherwise() -> None:
+    found = memory.shape_of({"n_layer": 12, "n_embd": 768, "vocab_size": 50_257}, 124_000_000)
+    assert (found.layers, found.hidden, found.intermediate) == (12, 768, 3_072)
