@@ -175,7 +175,8 @@ def test_pause_resume_and_cancel(grove: Garden, base: Path) -> None:
 
 def test_a_run_goes_on_after_a_kill(grove: Garden, base: Path) -> None:
     grove.stop()
-    grove.configure(ONLY_ASKED + TRAIN.format(base=base, steps=120))
+    # So many steps would take a random base farther from itself than a guard allows.
+    grove.configure(ONLY_ASKED + TRAIN.format(base=base, steps=120) + "hold = 40.0\n")
     grove.start()
     run = grove.json("train")["run"]
     until(lambda: (grove.json("status")["loop"]["progress"] or 0) > 5, 90)
