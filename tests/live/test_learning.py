@@ -18,6 +18,7 @@ from gardenerd.core.holdout import held_out
 from tests.live.garden import ONLY_ASKED, Garden, until
 from tests.tiny_models import make_base
 
+# A random base is held firmly: free, it goes farther from itself than a guard allows.
 TRAIN = """
 [model]
 base = "{base}"
@@ -29,6 +30,7 @@ max_length = 256
 batch_tokens = 1024
 steps = {steps}
 warmup_steps = 2
+hold = 40.0
 """
 
 
@@ -175,8 +177,7 @@ def test_pause_resume_and_cancel(grove: Garden, base: Path) -> None:
 
 def test_a_run_goes_on_after_a_kill(grove: Garden, base: Path) -> None:
     grove.stop()
-    # So many steps would take a random base farther from itself than a guard allows.
-    grove.configure(ONLY_ASKED + TRAIN.format(base=base, steps=120) + "hold = 40.0\n")
+    grove.configure(ONLY_ASKED + TRAIN.format(base=base, steps=120))
     grove.start()
     run = grove.json("train")["run"]
     until(lambda: (grove.json("status")["loop"]["progress"] or 0) > 5, 90)
