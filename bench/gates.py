@@ -52,9 +52,7 @@ def measure(worlds: int = 20) -> dict[str, Any]:
                 "promoted": statistics.mean(promoted for _, promoted, _ in ends),
                 "gain": round(statistics.mean(-quality for _, _, quality in ends), 4),
             }
-    found["within"] = all(
-        found[f"{name}_ours"]["wrong_per_100"] < WRONG_LIMIT for name in LEARNERS
-    )
+    found["within"] = all(found[f"{name}_ours"]["wrong_per_100"] < WRONG_LIMIT for name in LEARNERS)
     return found
 
 
