@@ -7,10 +7,11 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+from bench.next_line import Place
 from gardenerd.core.holdout import held_out
 
 _CODE = (".py", ".js", ".jsx", ".ts", ".tsx", ".go", ".rs", ".java", ".c", ".h", ".cpp", ".hpp")
-_HUNK = re.compile(r"^@@ .* @@")
+_HUNK = re.compile(r"^@@ -\S+ \+(\d+)(?:,(\d+))? @@")
 _MIN_LINES = 3  # added together; single lines tell little without what stands around them
 _MAX_WEEK_BYTES = 60_000
 _MAX_OLD_BYTES = 60_000
@@ -34,11 +35,15 @@ class History:
 
     def added(self, before: str, after: str) -> dict[str, str]:
         """The runs of lines that code files gained between two commits, by file; bounded."""
-        diff = self._git(
-            *("diff", "--unified=0", "--no-color", "--no-renames", "--diff-filter=AM"),
-            *(before, after, "--", *(f"*{end}" for end in _CODE)),
-        )
-        return bounded(added_lines(diff.splitlines()), _MAX_WEEK_BYTES)
+        return bounded(added_lines(self._added(before, after)), _MAX_WEEK_BYTES)
+
+    def added_places(self, before: str, after: str) -> list[Place]:
+        """Each line that code files gained between two commits, with its file above it."""
+        found: list[Place] = []
+        for path, numbers in added_numbers(self._added(before, after)).items():
+            lines = self._git("show", f"{after}:{path}").splitlines(keepends=True)
+            found += [("".join(lines[: n - 1]), lines[n - 1].rstrip("\n")) for n in numbers]
+        return found
 
     def old_code(self) -> dict[str, str]:
         """The beginnings of held-out code files as they stand now; bounded."""
@@ -49,6 +54,12 @@ class History:
             if text.strip():
                 found[path] = text[:_OLD_FILE_BYTES]
         return bounded(found, _MAX_OLD_BYTES)
+
+    def _added(self, before: str, after: str) -> list[str]:
+        return self._git(
+            *("diff", "--unified=0", "--no-color", "--no-renames", "--diff-filter=AM"),
+            *(before, after, "--", *(f"*{end}" for end in _CODE)),
+        ).splitlines()
 
     def _missing(self, commit: str) -> list[str]:
         listed = self._git("ls-tree", "-r", "--format=%(objectname) %(path)", commit)
@@ -87,6 +98,19 @@ def added_lines(diff: Iterable[str]) -> dict[str, str]:
             added.append(line[1:])
     close()
     return {path: "\n".join(runs) for path, runs in found.items()}
+
+
+def added_numbers(diff: Iterable[str]) -> dict[str, list[int]]:
+    """Path → the numbers, from 1, of the lines that it gained, of a diff without context."""
+    found: dict[str, list[int]] = {}
+    path = ""
+    for line in diff:
+        if line.startswith("+++ "):
+            path = line.removeprefix("+++ ").removeprefix("b/").strip()
+        elif hunk := _HUNK.match(line):
+            first, count = int(hunk[1]), int(hunk[2] or 1)
+            found.setdefault(path, []).extend(range(first, first + count))
+    return found
 
 
 def bounded(texts: dict[str, str], size: int) -> dict[str, str]:

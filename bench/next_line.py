@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,25 +11,25 @@ from gardenerd.models import adapters
 from gardenerd.models.greedy import continued
 from gardenerd.models.load import Base, load_base
 
-_CONTEXT_BYTES = 2_000
+_CONTEXT_CHARACTERS = 2_000
 _MAX_TOKENS = 48
+Place = tuple[str, str]  # the code above a line, with its last line break, and the line
+
 _LEAST = 8  # characters of a line, its indentation aside: less is a bracket or an `else`
 
 
-def places(texts: dict[str, str], count: int) -> list[tuple[str, str]]:
-    """Up to ``count`` pairs of the code above and the line below it, by the hash of their text."""
-    found: list[tuple[str, str]] = []
-    for text in texts.values():
-        lines = text.splitlines(keepends=True)
-        for number in range(1, len(lines)):
-            if len(lines[number].strip()) >= _LEAST and lines[number - 1].strip():
-                above = "".join(lines[:number]).encode()[-_CONTEXT_BYTES:]
-                found.append((above.decode(errors="ignore"), lines[number].rstrip("\n")))
+def places(lines: Iterable[Place], count: int) -> list[Place]:
+    """Up to ``count`` of the lines that say something, by the hash of their text."""
+    found = [
+        (above[-_CONTEXT_CHARACTERS:], line)
+        for above, line in lines
+        if len(line.strip()) >= _LEAST and above.strip()
+    ]
     found.sort(key=lambda place: hashlib.blake2b("\0".join(place).encode()).digest())
     return found[:count]
 
 
-def exact(asked: list[tuple[str, str]], folder: Path, adapter: Path | None) -> int:
+def exact(asked: list[Place], folder: Path, adapter: Path | None) -> int:
     """How many lines the base in ``folder``, with the adapter if any, writes exactly."""
     base = load_base(folder)
     model: Any = base.model
@@ -39,9 +40,15 @@ def exact(asked: list[tuple[str, str]], folder: Path, adapter: Path | None) -> i
 
 
 def _line(base: Base, model: Any, above: str) -> str:
+    """The first line that it writes and that is not blank, with its indentation."""
+
+    def ended(tokens: list[int]) -> bool:
+        return "\n" in base.tokenizer.decode(tokens).lstrip()
+
     # Without its last line break: with the indentation that follows it is one token, which the
     # model is to write; a bare break is seldom followed by more.
-    tokens = continued(base, model, above.removesuffix("\n"), _MAX_TOKENS)
-    text = base.tokenizer.decode(tokens, skip_special_tokens=True)
-    before, *lines = text.split("\n")
-    return lines[0].rstrip() if lines and not before.strip() else ""
+    tokens = continued(base, model, above.rstrip("\n"), _MAX_TOKENS, ended)
+    before, *lines = base.tokenizer.decode(tokens, skip_special_tokens=True).split("\n")
+    if before.strip():  # it went on with the line above
+        return ""
+    return next((line.rstrip() for line in lines if line.strip()), "")

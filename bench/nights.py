@@ -32,10 +32,10 @@ from pathlib import Path
 from typing import Any
 
 from bench import history, plot
-from bench.next_line import exact, places
+from bench.next_line import Place, exact, places
 from gardenerd.seedling import MODEL_DIR
 
-_PLACES = 25  # of a week, at which the next line is asked for
+_PLACES = 40  # of a week, at which the next line is asked for
 _JUDGED_BYTES = 120_000  # of all code written after a promotion
 _CONFIG = """\
 [loop]
@@ -104,9 +104,9 @@ class Garden:
         total = sum(score["bytes"] for score in scores)
         return sum(score["bits_per_byte"] * score["bytes"] for score in scores) / total
 
-    def next_lines(self, texts: dict[str, str]) -> tuple[int, int, int]:
+    def next_lines(self, lines: list[Place]) -> tuple[int, int, int]:
         """Places asked, lines that the base writes exactly, and those that what serves does."""
-        asked = places(texts, _PLACES)
+        asked = places(lines, _PLACES)
         base = exact(asked, MODEL_DIR, None)
         listed = json.loads(self._ctl("adapters", "--json"))
         version = next((each["version"] for each in listed if each["serving"]), None)
@@ -150,7 +150,7 @@ def measure(
             ran = garden.night()
             week = past.added(here, after)
             weeks.append(week)
-            asked, by_base, by_serving = garden.next_lines(week)
+            asked, by_base, by_serving = garden.next_lines(past.added_places(here, after))
             now = garden.score(old)
             if best is None or (now is not None and now < best):
                 best = now

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from bench import plot
-from bench.history import History, added_lines, bounded
+from bench.history import History, added_lines, added_numbers, bounded
 from bench.next_line import places
 from bench.nights import summary
 
@@ -58,11 +58,14 @@ def test_the_gain_is_weighed_by_the_bytes_of_each_week() -> None:
 
 
 def test_places_are_lines_that_say_something_with_the_code_above_them() -> None:
-    text = "def f(a):\n    if a:\n        return a + 1\n    }\n"
-    found = places({"a.py": text}, 10)
-    assert sorted(line for _, line in found) == ["        return a + 1"]
-    assert found[0][0] == "def f(a):\n    if a:\n"
-    assert places({"a.py": text}, 0) == []
+    lines = [("def f(a):\n", "    if a:"), ("x" * 3_000, "    return a + 1"), ("\n", "import os")]
+    found = places(lines, 10)
+    assert found == [("x" * 2_000, "    return a + 1")]
+    assert places(lines, 0) == []
+
+
+def test_gained_lines_are_numbered_as_they_stand_in_the_new_file() -> None:
+    assert added_numbers(DIFF.splitlines()) == {"one.py": [2, 3, 4, 12], "two.py": [1, 2, 3, 4]}
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -93,6 +96,7 @@ def test_a_history_goes_from_commit_to_commit_and_leaves_out_what_a_mirror_lacks
     past.checkout(commits[1])
     assert sorted(p.name for p in past.root.iterdir()) == [".git", "a.py"]
     assert past.added(*commits) == {"a.py": "x4 = 4\nx5 = 5\nx6 = 6\nx7 = 7\n"}
+    assert past.added_places(*commits)[-1] == ("".join(f"x{i} = {i}\n" for i in range(7)), "x7 = 7")
 
 
 def test_texts_are_bounded_by_bytes_and_the_last_is_cut() -> None:
