@@ -16,28 +16,22 @@ import msgspec
 from gardenerd import durable
 from gardenerd.core import probation
 from gardenerd.core.holdout import held_out
-from gardenerd.core.quality import rejection
-from gardenerd.core.replay import compose, evict
-from gardenerd.core.reward import WEAK
+from gardenerd.core.replay import compose
 from gardenerd.core.slices import slices
-from gardenerd.host.commits import added_code
 from gardenerd.models.info import find_base, inspect, resolve, train_defaults
 from gardenerd.paths import Home
 from gardenerd.service import fresh
-from gardenerd.service.suggestions import Notice
+from gardenerd.service.gathering import gather
 from gardenerd.settings import Settings
-from gardenerd.store.examples import Stored, example_id
+from gardenerd.store.examples import Stored
 from gardenerd.store.projects import Project
 from gardenerd.store.runs import Run
 from gardenerd.store.stores import Stores
 from gardenerd.workers.child import Child
 from gardenerd.workers.jobs import (
     AdapterRef,
-    ChunkText,
     Done,
     Example,
-    Harvest,
-    Harvested,
     Hyperparameters,
     ReadTexts,
     TrainAdapter,
@@ -70,10 +64,7 @@ async def prepare(
     """
     indexed = dict(stores.files.indexed(project.id))
     kept_out = held_out(list(indexed))
-    await _harvest(project, kept_out, settings, stores, index)
-    await _learn_from_commits(project, set(indexed) - kept_out, settings, stores, index)
-    _learn_from_feedback(project, stores)
-    _bound_buffer(project, settings, stores)
+    await gather(project, set(indexed), kept_out, settings, stores, index)
     job = await asyncio.to_thread(_job, run, project, home, settings, stores)
     last = stores.runs.last_ended(project.id)
     judged = await fresh.choose(project, stores, last, first=job.judged_after)
@@ -140,120 +131,6 @@ def read_set(folder: Path) -> list[Example]:
     """The training set that :func:`prepare` froze in ``folder``."""
     lines = (folder / "train.jsonl").read_bytes().splitlines()
     return [msgspec.json.decode(line, type=Example) for line in lines]
-
-
-async def _harvest(
-    project: Project, kept_out: set[str], settings: Settings, stores: Stores, index: Child
-) -> None:
-    """Put the chunks of every file that changed since the last run into the buffer."""
-    fresh = stores.files.unharvested(project.id)
-    # A held-out file is never learned from; what an earlier split took from it goes too.
-    for path in kept_out:
-        stores.examples.retire_path(project.id, path)
-    stores.files.harvested(project.id, [path for path in fresh if path in kept_out])
-    paths = [path for path in fresh if path not in kept_out]
-    if not paths:
-        return
-    now = time.time()
-    notice = Notice(project.id, stores)
-    kept: dict[str, list[str]] = {path: [] for path in paths}
-
-    def collect(body: msgspec.Raw) -> None:
-        # Stored as they come: a large project's texts never stand in memory together.
-        chunks = msgspec.json.decode(body, type=Harvested).chunks
-        notice.see(chunks)
-        examples = [_from_chunk(project, c, now) for c in chunks if rejection(c.text) is None]
-        stores.examples.add(examples)
-        for example in examples:
-            kept[example.path].append(example.id)
-
-    job = Harvest(root=project.path, paths=paths, max_file_bytes=settings.watch.max_file_bytes)
-    await index.call(job, Harvested, on_update=collect)
-    with stores.database.transaction():
-        for path, ids in kept.items():
-            stores.examples.retire_path(project.id, path, ids)
-        stores.files.harvested(project.id, paths)
-        notice.judge(now)
-
-
-async def _learn_from_commits(
-    project: Project, learned: set[str], settings: Settings, stores: Stores, index: Child
-) -> None:
-    """What the last commits said and added, as far as it still stands in files learned from.
-
-    All of them are gathered each time: code that is gone since, or old, retires so.
-    """
-    added = await added_code(Path(project.path), learned) if settings.loop.commits else []
-    now = time.time()
-    examples: list[Stored] = []
-
-    def collect(body: msgspec.Raw) -> None:
-        chunks = msgspec.json.decode(body, type=Harvested).chunks
-        examples.extend(_from_chunk(project, c, now) for c in chunks if rejection(c.text) is None)
-
-    if added:
-        job = Harvest(
-            root=project.path, paths=[], added=added, max_file_bytes=settings.watch.max_file_bytes
-        )
-        await index.call(job, Harvested, on_update=collect)
-    with stores.database.transaction():
-        stores.examples.retire_kind(project.id, "commit")
-        stores.examples.add(examples)
-
-
-def _from_chunk(project: Project, chunk: ChunkText, now: float) -> Stored:
-    return Stored(
-        id=example_id(project.id, chunk.path, chunk.text),
-        project=project.id,
-        path=chunk.path,
-        symbol=chunk.symbol,
-        kind=chunk.kind,
-        language=chunk.language,
-        text=chunk.text,
-        weight=1.0,
-        source="code",
-        created=now,
-        used=0,
-    )
-
-
-def _learn_from_feedback(project: Project, stores: Stores) -> None:
-    """Accepted and corrected answers become examples; rejected ones never do."""
-    judgements = stores.feedback.unharvested(project.id)
-    now = time.time()
-    examples: list[Stored] = []
-    for judged in judgements:
-        target = judged.correction or (judged.text if judged.verdict == "good" else "")
-        if not target:
-            continue
-        # A correction is right by definition, as what was called good is.
-        weight = WEAK if judged.weak else 1.0
-        text = f"{judged.question}\n{target}" if judged.op == "ask" else target
-        if rejection(text) is None:
-            examples.append(
-                Stored(
-                    id=example_id(project.id, f"feedback/{judged.id}", text),
-                    project=project.id,
-                    path=f"feedback/{judged.id}",
-                    symbol="",
-                    kind="answer",
-                    language="",
-                    text=text,
-                    weight=weight,
-                    source="feedback",
-                    created=now,
-                    used=0,
-                )
-            )
-    with stores.database.transaction():
-        stores.examples.add(examples)
-        stores.feedback.mark_harvested([judged.id for judged in judgements])
-
-
-def _bound_buffer(project: Project, settings: Settings, stores: Stores) -> None:
-    stores.examples.purge_retired(project.id)
-    everything = [*stores.examples.new(project.id), *stores.examples.old(project.id)]
-    stores.examples.delete(evict(everything, settings.loop.buffer_size, seed=0))
 
 
 def _example(stored: Stored) -> Example:

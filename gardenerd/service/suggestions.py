@@ -16,10 +16,10 @@ log = logging.getLogger(__name__)
 class Notice:
     """Gathers the changed code of the files in which completions were given, then judges them."""
 
-    def __init__(self, project: str, stores: Stores) -> None:
-        self._project, self._stores = project, stores
+    def __init__(self, project: str, stores: Stores, now: float) -> None:
+        self._project, self._stores, self._now = project, stores, now
         self._open: dict[str, list[Suggestion]] = {}
-        for each in stores.feedback.open_suggestions(project):
+        for each in stores.feedback.open_suggestions(project, now):
             self._open.setdefault(each.path, []).append(each)
         self._lines: dict[str, dict[int, str]] = {}
 
@@ -30,18 +30,18 @@ class Notice:
                 lines = self._lines.setdefault(chunk.path, {})
                 lines.update(enumerate(chunk.text.splitlines(), chunk.start_line))
 
-    def judge(self, now: float) -> int:
+    def judge(self) -> int:
         """Record what can be told of the completions in what was seen; gives how many."""
         count = 0
         for path, numbered in self._lines.items():
             lines = [numbered.get(i, "") for i in range(1, max(numbered, default=0) + 1)]
             for each in self._open[path]:
-                found = fate(each.text, each.alike, lines, each.line, now - each.created)
+                found = fate(each.text, each.alike, lines, each.line, self._now - each.created)
                 if found is None:
                     continue
                 verdict = "bad" if found.what == "left" else "good"
                 correction = found.text if found.what == "edited" else None
-                self._stores.feedback.record_weak(each.id, verdict, correction, now)
+                self._stores.feedback.record_weak(each.id, verdict, correction, self._now)
                 count += 1
         if count:
             log.info("completions were judged", extra={"project": self._project, "count": count})

@@ -103,8 +103,13 @@ class Examples:
     def delete(self, ids: Iterable[str]) -> None:
         self._database.run_many("DELETE FROM examples WHERE id = ?", [(id,) for id in ids])
 
-    def purge_retired(self, project: str) -> None:
-        self._database.run("DELETE FROM examples WHERE project = ? AND retired = 1", (project,))
+    def drop_retired(self, project: str, keep: int) -> None:
+        """Of those whose code is gone only the newest ``keep`` stay."""
+        self._database.run(
+            "DELETE FROM examples WHERE id IN (SELECT id FROM examples WHERE project = ? "
+            "AND retired = 1 ORDER BY created DESC, id LIMIT -1 OFFSET ?)",
+            (project, keep),
+        )
 
     def _items(self, project: str, where: str) -> list[Item]:
         rows = self._database.rows(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 
 import msgspec
 
+from gardenerd.core.targets import Judgement
 from gardenerd.errors import NotFoundError
 from gardenerd.store.database import Database
 
@@ -28,19 +28,6 @@ class Given(msgspec.Struct, kw_only=True, frozen=True):
     adapter: str | None
     base: str
     created: float
-
-
-class Judgement(msgspec.Struct, kw_only=True, frozen=True):
-    """One piece of feedback, with the answer that it judges."""
-
-    id: int
-    project: str | None
-    question: str
-    text: str
-    op: str
-    verdict: str
-    correction: str | None
-    weak: bool
 
 
 class _Place(msgspec.Struct, frozen=True):
@@ -107,7 +94,8 @@ class Feedback:
             )
         try:
             with self._database.transaction():
-                self._withdraw_weak(answer)
+                # A person has spoken: what was read from the code goes.
+                self._database.run("DELETE FROM feedback WHERE answer = ? AND weak = 1", (answer,))
                 self._insert(answer, row["project"], verdict, correction, key, now, weak=False)
         except sqlite3.IntegrityError:
             return False
@@ -122,13 +110,12 @@ class Feedback:
         if row is not None:
             self._insert(answer, row["project"], verdict, correction, None, now, weak=True)
 
-    def open_suggestions(self, project: str, now: float | None = None) -> list[Suggestion]:
+    def open_suggestions(self, project: str, now: float) -> list[Suggestion]:
         """Completions of the last two weeks without feedback, oldest first."""
-        since = (time.time() if now is None else now) - _OPEN_SECONDS
         rows = self._database.rows(
             "SELECT id, text, sources, created FROM answers WHERE project = ? AND op = 'complete' "
             "AND created > ? AND id NOT IN (SELECT answer FROM feedback) ORDER BY created",
-            (project, since),
+            (project, now - _OPEN_SECONDS),
         )
         return [
             Suggestion(
@@ -143,11 +130,11 @@ class Feedback:
             for place in msgspec.json.decode(row["sources"], type=list[_Place])
         ]
 
-    def unharvested(self, project: str) -> list[Judgement]:
+    def judgements(self, project: str) -> list[Judgement]:
+        """All feedback on the project's answers, with what it judges, oldest first."""
         rows = self._database.rows(
-            "SELECT f.id, f.project, a.question, a.text, a.op, f.verdict, f.correction, f.weak "
-            "FROM feedback f JOIN answers a ON a.id = f.answer "
-            "WHERE f.harvested = 0 AND f.project = ? ORDER BY f.id",
+            "SELECT f.id, f.answer, a.question, a.text, a.op, f.verdict, f.correction, f.weak "
+            "FROM feedback f JOIN answers a ON a.id = f.answer WHERE f.project = ? ORDER BY f.id",
             (project,),
         )
         return [msgspec.convert(dict(row), Judgement, strict=False) for row in rows]
@@ -173,15 +160,6 @@ class Feedback:
         self._database.run_many(
             "UPDATE feedback SET harvested = 1 WHERE id = ?", [(id,) for id in ids]
         )
-
-    def _withdraw_weak(self, answer: str) -> None:
-        """A person has spoken: what was read from the code, and what was made of it, goes."""
-        self._database.run(
-            "UPDATE examples SET retired = 1 WHERE path IN "
-            "(SELECT 'feedback/' || id FROM feedback WHERE answer = ? AND weak = 1)",
-            (answer,),
-        )
-        self._database.run("DELETE FROM feedback WHERE answer = ? AND weak = 1", (answer,))
 
     def _insert(
         self,

@@ -2,43 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from gardenerd.core import memory
 from gardenerd.models.load import load_base
-from gardenerd.paths import Home, find_home
+from gardenerd.paths import Home
 from gardenerd.seedling import MODEL_DIR
 from gardenerd.service.needs import lacking
 from gardenerd.settings import Loop, Model, Settings, Train
 from gardenerd.store.stores import Stores
 from gardenerd.train import model as adapted
 from gardenerd.workers.jobs import Hyperparameters
+from tests.service.conftest import PROJECT
 
 SEEDLING = memory.Shape(
     parameters=6_900_000, layers=6, hidden=256, intermediate=704, vocabulary=8_192
 )
 
 
-@pytest.fixture
-def home() -> Home:
-    found = find_home()
-    found.create()
-    return found
-
-
-@pytest.fixture
-def stores(home: Home) -> Iterator[Stores]:
-    opened = Stores(home.database)
-    opened.projects.add("p", "shop", Path("/somewhere/shop"), 1.0)
-    yield opened
-    opened.close()
-
-
 def ended(stores: Stores, *, peak: int, numbers: int) -> None:
-    stores.runs.begin("r1", "p", 1.0, {})
+    stores.runs.begin("r1", PROJECT, 1.0, {})
     report = {"peak_rss_bytes": peak, "planned_parameters": numbers}
     stores.runs.end("r1", outcome="promoted", reason="", now=2.0, report=report)
 
@@ -62,7 +45,7 @@ def test_more_of_anything_is_expected_to_take_more() -> None:
 
 
 def test_where_enough_is_there_nothing_is_lacking(home: Home, stores: Stores) -> None:
-    assert lacking("p", home, Settings(loop=Loop(min_free_disk_mb=0)), stores) == ""
+    assert lacking(PROJECT, home, Settings(loop=Loop(min_free_disk_mb=0)), stores) == ""
 
 
 def test_what_the_last_run_took_counts_if_it_was_of_the_same_kind(
@@ -70,21 +53,21 @@ def test_what_the_last_run_took_counts_if_it_was_of_the_same_kind(
 ) -> None:
     numbers = memory.adapter_numbers(SEEDLING, 64)
     ended(stores, peak=10**15, numbers=numbers)
-    said = lacking("p", home, Settings(loop=Loop(min_free_disk_mb=0)), stores)
+    said = lacking(PROJECT, home, Settings(loop=Loop(min_free_disk_mb=0)), stores)
     assert "about 1,100,000,000 MB of memory" in said
     other = Settings(loop=Loop(min_free_disk_mb=0), train=Train(rank=8))
-    assert lacking("p", home, other, stores) == ""
+    assert lacking(PROJECT, home, other, stores) == ""
 
 
 def test_a_disk_that_is_nearly_full_is_named_with_its_figures(home: Home, stores: Stores) -> None:
-    said = lacking("p", home, Settings(loop=Loop(min_free_disk_mb=90_000_000)), stores)
+    said = lacking(PROJECT, home, Settings(loop=Loop(min_free_disk_mb=90_000_000)), stores)
     assert said.startswith("not enough room on the disk")
     assert "90,000,000 MB shall stay free" in said
 
 
 def test_a_base_that_is_missing_is_left_to_the_run(home: Home, stores: Stores) -> None:
     settings = Settings(model=Model(base="nowhere"))
-    assert lacking("p", home, settings, stores) == ""
+    assert lacking(PROJECT, home, settings, stores) == ""
 
 
 def test_what_goes_through_at_once_is_bounded_by_memory_but_never_less_than_a_row() -> None:

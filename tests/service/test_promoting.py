@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import resource
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -14,7 +12,7 @@ import pytest
 from gardenerd.core.evidence import Day
 from gardenerd.errors import RefusedError, StorageError
 from gardenerd.models.card import Card, write_card
-from gardenerd.paths import Home, find_home
+from gardenerd.paths import Home
 from gardenerd.service import promoting, versions
 from gardenerd.store.stores import Stores
 from gardenerd.workers.jobs import (
@@ -26,23 +24,7 @@ from gardenerd.workers.jobs import (
     RunReport,
     TrainAdapter,
 )
-
-PROJECT = "p1"
-
-
-@pytest.fixture
-def home() -> Home:
-    found = find_home()
-    found.create()
-    return found
-
-
-@pytest.fixture
-def stores(home: Home) -> Iterator[Stores]:
-    opened = Stores(home.database)
-    opened.projects.add(PROJECT, "shop", Path("/somewhere/shop"), 1.0)
-    yield opened
-    opened.close()
+from tests.service.conftest import PROJECT
 
 
 def finished_run(home: Home, stores: Stores, run: str, *, weights: int = 1_000) -> None:

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from gardenerd.core import probation
-from gardenerd.paths import find_home
 from gardenerd.service import rewards
 from gardenerd.store.adapters import Adapter
 from gardenerd.store.feedback import Given
 from gardenerd.store.stores import Stores
+from tests.service.conftest import PROJECT
 
-PROJECT = "p1"
 NOW = 1_000_000.0
 
 
 @pytest.fixture
-def stores() -> Iterator[Stores]:
-    home = find_home()
-    home.create()
-    opened = Stores(home.database)
-    opened.projects.add(PROJECT, "shop", Path("/somewhere/shop"), 1.0)
+def stores(stores: Stores) -> Stores:
+    """With two versions, of which the second serves."""
     for number in (1, 2):
-        opened.adapters.promote(
+        stores.adapters.promote(
             Adapter(
                 project=PROJECT,
                 version=f"v{number}",
@@ -39,8 +32,7 @@ def stores() -> Iterator[Stores]:
             ),
             NOW,
         )
-    yield opened
-    opened.close()
+    return stores
 
 
 def say(stores: Stores, adapter: str | None, verdict: str, count: int) -> None:

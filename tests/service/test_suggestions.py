@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
-
+from gardenerd.core.reward import WEAK
 from gardenerd.core.suggestions import LEFT_AFTER_S
-from gardenerd.paths import find_home
+from gardenerd.core.targets import Judgement
+from gardenerd.service.gathering import learn_from_feedback
 from gardenerd.service.suggestions import Notice
-from gardenerd.store.examples import Stored
-from gardenerd.store.feedback import Given, Judgement
+from gardenerd.store.feedback import Given
 from gardenerd.store.stores import Stores
 from gardenerd.workers.jobs import ChunkText
+from tests.service.conftest import PROJECT
 
-PROJECT = "p1"
 TEXT = "total = price * amount\n    if member:\n        total *= 0.9\n    return total\n"
 TAKEN = "def cost(price, amount, member):\n    " + TEXT
 EDITED = TAKEN.replace("total *= 0.9", "total -= discount")
 OTHER = "def cost(price, amount, member):\n    raise NotImplementedError\n"
-
-
-@pytest.fixture
-def stores() -> Iterator[Stores]:
-    home = find_home()
-    home.create()
-    opened = Stores(home.database)
-    opened.projects.add(PROJECT, "shop", Path("/somewhere/shop"), 1.0)
-    yield opened
-    opened.close()
 
 
 def give(stores: Stores, *, created: float | None = None) -> float:
@@ -70,10 +57,10 @@ def changed(code: str, path: str = "shop.py") -> list[ChunkText]:
 
 
 def judge(stores: Stores, code: str, now: float, path: str = "shop.py") -> list[Judgement]:
-    notice = Notice(PROJECT, stores)
+    notice = Notice(PROJECT, stores, now)
     notice.see(changed(code, path))
-    notice.judge(now)
-    return stores.feedback.unharvested(PROJECT)
+    notice.judge()
+    return stores.feedback.judgements(PROJECT)
 
 
 def test_one_that_was_taken_is_a_weak_yes_and_one_that_was_edited_is_corrected(
@@ -110,29 +97,16 @@ def test_what_a_person_says_counts_and_what_was_made_of_the_weak_verdict_goes(
     stores: Stores,
 ) -> None:
     now = give(stores)
-    (weak,) = judge(stores, TAKEN, now + 60)
-    stores.examples.add(
-        [
-            Stored(
-                id="e1",
-                project=PROJECT,
-                path=f"feedback/{weak.id}",
-                symbol="",
-                kind="answer",
-                language="",
-                text=TEXT,
-                weight=0.5,
-                source="feedback",
-                created=now,
-                used=0,
-            )
-        ]
-    )
+    judge(stores, TAKEN, now + 60)
+    learn_from_feedback(PROJECT, stores, now + 60)
+    (learned,) = stores.examples.get(item.id for item in stores.examples.new(PROJECT))
+    assert (learned.text, learned.weight) == (TEXT, WEAK)
     assert stores.feedback.record("a1", "bad", None, "key", now + 90)
-    (judged,) = stores.feedback.unharvested(PROJECT)
+    (judged,) = stores.feedback.judgements(PROJECT)
     assert (judged.verdict, judged.weak) == ("bad", False)
+    learn_from_feedback(PROJECT, stores, now + 90)
     assert stores.examples.count(PROJECT) == 0
     judge(stores, TAKEN, now + 120)
-    assert stores.feedback.unharvested(PROJECT) == [judged]
+    assert stores.feedback.judgements(PROJECT) == [judged]
     assert not stores.feedback.record("a1", "good", None, "key", now + 150)
-    assert stores.feedback.unharvested(PROJECT) == [judged]
+    assert stores.feedback.judgements(PROJECT) == [judged]

@@ -146,7 +146,7 @@ def test_feedback_takes_effect_once_for_a_key(stores: Stores) -> None:
     assert not stores.feedback.record("a1", "bad", "better", "k1", 3.0)
     with pytest.raises(NotFoundError):
         stores.feedback.record("none", "good", None, None, 2.0)
-    (judged,) = stores.feedback.unharvested("p")
+    (judged,) = stores.feedback.judgements("p")
     assert (judged.question, judged.correction) == ("q", "better")
     stores.feedback.mark_harvested([judged.id])
     assert stores.feedback.count_unharvested("p") == 0
