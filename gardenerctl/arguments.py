@@ -105,10 +105,12 @@ def _asking(add: _Parser) -> None:
         "--adapter", default="current", metavar="VERSION", help="a version, base or current"
     )
     one.add_argument("--project", metavar="P", help="whose adapter")
-    one = add.command("feedback", "asking:feedback", "say whether an answer was good")
-    one.add_argument("answer", metavar="ID")
-    one.add_argument("verdict", choices=("good", "bad"))
+    one = add.command("feedback", "feedback:feedback", "say whether an answer was good, or list it")
+    one.add_argument("answer", nargs="?", metavar="ID", help="of the answer; none: list feedback")
+    one.add_argument("verdict", nargs="?", choices=("good", "bad"), metavar="good|bad")
     one.add_argument("--correction", metavar="TEXT", help="what it should have been; - reads it")
+    one.add_argument("--project", metavar="P", help="whose feedback to list")
+    one.add_argument("-n", type=_count, default=20, metavar="N", help="how many to list")
 
 
 def _learning(add: _Parser) -> None:

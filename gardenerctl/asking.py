@@ -1,9 +1,8 @@
-"""What the models answer: ask, complete, score, feedback."""
+"""What the models answer: ask, complete, score."""
 
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from gardenerctl.search import read_text
 from gardenerd.errors import UsageError
 from gardenerd.paths import find_home
 from gardenerd.wire.client import Client
-from gardenerd.wire.messages import Ask, Complete, Feedback, Reply, Score
+from gardenerd.wire.messages import Ask, Complete, Reply, Score
 
 # A cold model on a busy machine loads for a minute; after that each piece starts the time anew.
 _TIMEOUT_S = 300.0
@@ -81,26 +80,6 @@ def score(arguments: argparse.Namespace, console: Console) -> int:
     console.table(["file", "bytes", "bits per byte"], rows, right="lrr")
     console.note(f"under {_served(body)}")
     _warn(body, console)
-    return 0
-
-
-def feedback(arguments: argparse.Namespace, console: Console) -> int:
-    correction = arguments.correction
-    if correction is not None:
-        correction = read_text(correction, "correction")
-    with Client(find_home()) as client:
-        body = client.call(
-            Feedback(
-                answer=arguments.answer,
-                verdict=arguments.verdict,
-                correction=correction,
-                key=os.urandom(16).hex(),
-            )
-        )
-    if console.as_json:
-        console.document(body)
-    else:
-        console.line(clean(body.get("message") or "kept"))
     return 0
 
 

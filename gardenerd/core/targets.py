@@ -22,6 +22,10 @@ class Judgement(msgspec.Struct, kw_only=True, frozen=True):
     correction: str | None
     weak: bool
     """Nobody gave it: it was read from what became of the answer in the code."""
+    adapter: str | None
+    """Which wrote the answer; None: the base."""
+    created: float
+    """When it was given, in seconds since the epoch."""
 
 
 def targets(judgements: Iterable[Judgement]) -> list[tuple[Judgement, str]]:

@@ -8,6 +8,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
+
 from gardenerd import __version__
 from gardenerd.errors import NotFoundError, RefusedError, TimedOutError
 from gardenerd.paths import Home
@@ -65,6 +67,7 @@ class Operations:
             messages.Complete: self._complete,
             messages.Score: self._score,
             messages.Feedback: self._feedback,
+            messages.Judgements: self._judgements,
             messages.Train: self._train,
             messages.Pause: self._pause,
             messages.Resume: self._resume,
@@ -174,6 +177,21 @@ class Operations:
             message = f"{message}; {done}"
             self._publish("adapter", "rolled_back", {"project": project, "reason": done})
         return {"message": message, "new": new}
+
+    async def _judgements(self, wanted: messages.Judgements, _: Exchange) -> dict[str, Any]:
+        found: list[dict[str, Any]] = []
+        for project in self._named(wanted.project):
+            judgements = self._stores.feedback.judgements(project.id, newest=wanted.limit)
+            found += [
+                {
+                    **msgspec.to_builtins(judged),
+                    "project": project.name,
+                    "reward": rewards.worth(judged),
+                }
+                for judged in judgements
+            ]
+        found.sort(key=lambda judged: judged["created"], reverse=True)
+        return {"feedback": found[: wanted.limit]}
 
     # --- learning -----------------------------------------------------------------------------
 

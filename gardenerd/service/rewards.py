@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import Literal, cast
 
 from gardenerd.core import probation
 from gardenerd.core.reward import reward
-from gardenerd.store.feedback import Rated
+from gardenerd.core.targets import Judgement
 from gardenerd.store.stores import Stores
 
 log = logging.getLogger(__name__)
@@ -25,9 +24,9 @@ def watch(project: str, stores: Stores, now: float) -> str | None:
     if serving is None or since is None or now - since >= probation.SECONDS:
         return None
     previous = stores.adapters.previous(project)
-    rated = stores.feedback.rated(project)
-    own = [_reward(each) for each in rated if each.adapter == serving]
-    before = [_reward(each) for each in rated if each.adapter in (previous, None)]
+    judged = stores.feedback.judgements(project)
+    own = [worth(each) for each in judged if each.adapter == serving]
+    before = [worth(each) for each in judged if each.adapter in (previous, None)]
     if not probation.disliked(own, before):
         return None
     with stores.database.transaction():
@@ -38,6 +37,6 @@ def watch(project: str, stores: Stores, now: float) -> str | None:
     return words
 
 
-def _reward(rated: Rated) -> float:
-    verdict = cast(Literal["good", "bad"], rated.verdict)
-    return reward(verdict, rated.text, rated.correction, weak=rated.weak)
+def worth(judged: Judgement) -> float:
+    """Its reward, -1 to 1."""
+    return reward(judged.verdict, judged.text, judged.correction, weak=judged.weak)

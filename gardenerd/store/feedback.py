@@ -50,16 +50,6 @@ class Suggestion(msgspec.Struct, kw_only=True, frozen=True):
     created: float
 
 
-class Rated(msgspec.Struct, kw_only=True, frozen=True):
-    """What a reader thought of an answer, and which adapter wrote it (None: the base)."""
-
-    adapter: str | None
-    text: str
-    verdict: str
-    correction: str | None
-    weak: bool
-
-
 class Feedback:
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -130,23 +120,19 @@ class Feedback:
             for place in msgspec.json.decode(row["sources"], type=list[_Place])
         ]
 
-    def judgements(self, project: str) -> list[Judgement]:
-        """All feedback on the project's answers, with what it judges, oldest first."""
-        rows = self._database.rows(
-            "SELECT f.id, f.answer, a.question, a.text, a.op, f.verdict, f.correction, f.weak "
-            "FROM feedback f JOIN answers a ON a.id = f.answer WHERE f.project = ? ORDER BY f.id",
-            (project,),
-        )
-        return [msgspec.convert(dict(row), Judgement, strict=False) for row in rows]
+    def judgements(self, project: str, *, newest: int = -1) -> list[Judgement]:
+        """Feedback on the project's answers, with what it judges, oldest first.
 
-    def rated(self, project: str) -> list[Rated]:
-        """All feedback on the project's answers, oldest first."""
+        Args:
+            newest: so many of them; all if negative.
+        """
         rows = self._database.rows(
-            "SELECT a.adapter, a.text, f.verdict, f.correction, f.weak FROM feedback f "
-            "JOIN answers a ON a.id = f.answer WHERE f.project = ? ORDER BY f.id",
-            (project,),
+            "SELECT f.id, f.answer, a.question, a.text, a.op, f.verdict, f.correction, f.weak, "
+            "a.adapter, f.created FROM feedback f JOIN answers a ON a.id = f.answer "
+            "WHERE f.project = ? ORDER BY f.id DESC LIMIT ?",
+            (project, newest),
         )
-        return [msgspec.convert(dict(row), Rated, strict=False) for row in rows]
+        return [msgspec.convert(dict(row), Judgement, strict=False) for row in reversed(rows)]
 
     def project_of(self, answer: str) -> str | None:
         return self._database.value("SELECT project FROM answers WHERE id = ?", (answer,))

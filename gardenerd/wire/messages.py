@@ -148,6 +148,14 @@ class Feedback(Operation, kw_only=True):
     key: str | None = None
 
 
+class Judgements(Operation, kw_only=True):
+    """Feedback as it stands, newest first: given by people, or read from the code."""
+
+    op: ClassVar[str] = "judgements"
+    project: str | None = None
+    limit: int = 20
+
+
 class Train(Operation, kw_only=True):
     """Start a run now. ``wait``: answer with its outcome, with progress meanwhile."""
 

@@ -9,6 +9,7 @@ from gardenerd.core.targets import Judgement, targets
 
 def judged(number: int, answer: str, verdict: Any, text: str = "x", **more: Any) -> Judgement:
     given: dict[str, Any] = {"question": "q", "op": "ask", "correction": None, "weak": False}
+    given |= {"adapter": None, "created": float(number)}
     return Judgement(id=number, answer=answer, verdict=verdict, text=text, **(given | more))
 
 

@@ -78,6 +78,7 @@ def home(tmp_path: Path) -> Path:
         ("search", "a", "--query-file", "b"),
         ("search", "a", "-k", "0"),
         ("feedback", "id", "superb"),
+        ("feedback", "id"),
         ("complete", "app.py"),
         ("complete", "app.py:0"),
         ("pause", "soon"),
@@ -135,7 +136,6 @@ _NEEDED = {
     "ask": ["q"],
     "complete": ["f:1"],
     "score": ["f"],
-    "feedback": ["i", "good"],
 }
 
 
@@ -167,6 +167,20 @@ def test_status_fits_80_columns_and_says_why(home: Path) -> None:
         "the index worker died",
     ):
         assert wanted in words
+
+
+def test_feedback_says_which_of_it_was_read_from_the_code(home: Path) -> None:
+    given = {"answer": "a1", "verdict": "good", "correction": None, "weak": False, "reward": 1.0}
+    given |= {"created": 1.0, "adapter": "v3", "text": "return price * \x1b[31m amount\n"}
+    seen = given | {"answer": "a2", "correction": "x" * 90, "weak": True, "reward": 0.25}
+    with serving(Home(home), {"judgements": {"feedback": [given, seen | {"adapter": None}]}}):
+        done = gardenerctl(home, "feedback")
+        listed = json.loads(gardenerctl(home, "feedback", "--json").stdout)
+    _, first, second = done.stdout.splitlines()
+    assert first.split()[-8:] == ["a1", "good", "+1.00", "v3", "return", "price", "*", "amount"]
+    assert "good, corrected (seen in the code)" in second
+    assert second.split()[-3:] == ["+0.25", "base", "x" * 39 + "…"]
+    assert [each["answer"] for each in listed] == ["a1", "a2"]
 
 
 def test_lists_bear_the_schema_on_each_element(home: Path) -> None:

@@ -135,6 +135,9 @@ def test_feedback_survives_a_kill(grove: Garden) -> None:
         (answer, "bad", "call py_scanstring with the text and the index after the quote")
     ]
     grove.start()
+    (kept,) = grove.json("feedback")
+    assert (kept["answer"], kept["verdict"], kept["weak"]) == (answer, "bad", False)
+    assert -1 <= kept["reward"] <= 0
     assert grove.json("train", "--wait")["outcome"] in ("promoted", "rolled_back")
 
 

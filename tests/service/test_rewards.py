@@ -37,7 +37,7 @@ def stores(stores: Stores) -> Stores:
 
 def say(stores: Stores, adapter: str | None, verdict: str, count: int) -> None:
     for _ in range(count):
-        number = len(stores.feedback.rated(PROJECT))
+        number = len(stores.feedback.judgements(PROJECT))
         stores.feedback.record_answer(
             Given(
                 id=f"a{number}",

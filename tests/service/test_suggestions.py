@@ -69,7 +69,7 @@ def test_one_that_was_taken_is_a_weak_yes_and_one_that_was_edited_is_corrected(
     now = give(stores)
     (judged,) = judge(stores, TAKEN, now + 60)
     assert (judged.verdict, judged.correction, judged.weak) == ("good", None, True)
-    assert stores.feedback.rated(PROJECT)[0].adapter == "v3"
+    assert stores.feedback.judgements(PROJECT)[0].adapter == "v3"
     assert judge(stores, EDITED, now + 120) == [judged]  # it is known already
 
 
