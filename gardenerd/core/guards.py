@@ -49,7 +49,7 @@ def fault(report: RunReport, finite: bool) -> str:
         )
     if not report.base_unchanged:
         return "the base model's weights changed during the run"
-    if report.variety < min(LEAST_VARIETY, report.base_variety):
+    if collapsed(report.variety, report.base_variety):
         return (
             f"what it writes has collapsed into repetition (variety {report.variety:.2f} "
             f"where the base has {report.base_variety:.2f})"
@@ -69,6 +69,11 @@ def fault(report: RunReport, finite: bool) -> str:
     if report.load_seconds > LOAD_LIMIT_S:
         return f"the adapter took {report.load_seconds:.0f} s to load ({LOAD_LIMIT_S:g} s at most)"
     return ""
+
+
+def collapsed(variety: float, base_variety: float) -> bool:
+    """Whether a model that has this variety writes loops and little else."""
+    return variety < min(LEAST_VARIETY, base_variety)
 
 
 def harm(report: RunReport, scores: dict[str, dict[str, float]]) -> str:

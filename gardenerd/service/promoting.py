@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from gardenerd import durable
-from gardenerd.core import gate, ledger, probation
+from gardenerd.core import gate, guards, ledger, probation
 from gardenerd.core.evidence import Day
 from gardenerd.models.card import read_card
 from gardenerd.paths import Home
@@ -102,9 +102,8 @@ async def judge(
 def _decided(job: TrainAdapter, report: RunReport, stores: Stores) -> gate.Decision:
     """The gate's decision; the bets of a challenger are recorded, whatever it is."""
     standing = _challenger(job, stores)
-    days: list[
-        Day
-    ] = []  # without a challenger there is no contest: the incumbent would meet itself
+    # Without a challenger there is no contest: the incumbent would meet itself.
+    days: list[Day] = []
     if standing is not None:
         stores.evidence.add(job.project, standing.lineage, gate.challenged(report.fresh))
         days = stores.evidence.days(job.project, standing.lineage)
@@ -122,10 +121,13 @@ def _challenger(job: TrainAdapter, stores: Stores) -> Adapter | None:
 
 
 def _demoted(job: TrainAdapter, report: RunReport, stores: Stores) -> gate.Decision | None:
-    """Roll back what serves if its rivals are proven better on the days since; None if not."""
+    """Roll back what serves if a rival is proven better on the days since, or if it has collapsed;
+    None if not."""
     if job.incumbent is None or stores.adapters.serving(job.project) != job.incumbent.version:
         return None
     version = job.incumbent.version
+    if guards.collapsed(report.incumbent_variety, report.base_variety):
+        return _gives_way(job, f"{version} writes nothing but loops now", None, report, stores)
     rivals: list[tuple[str, str | None, list[Day]]] = [
         ("base", None, [_day(score, score.base) for score in report.fresh])
     ]
@@ -136,17 +138,20 @@ def _demoted(job: TrainAdapter, report: RunReport, stores: Stores) -> gate.Decis
         contest = f"{version} over {name}"
         stores.evidence.add(job.project, contest, days)
         if probation.overtaken(stores.evidence.days(job.project, contest)):
-            stores.adapters.serve(job.project, rival, time.time())
-            reason = f"{version} has been worse than {name} on new code: {name} serves again"
-            log.warning("rolled back", extra={"project": job.project, "reason": reason})
-            return gate.Decision(
-                outcome="rolled_back",
-                reason=reason,
-                scores=gate.by_slice(report.scores),
-                evidence=1.0,
-                ended=True,
-            )
+            said = f"{version} has been worse than {name} on new code"
+            return _gives_way(job, said, rival, report, stores)
     return None
+
+
+def _gives_way(
+    job: TrainAdapter, said: str, to: str | None, report: RunReport, stores: Stores
+) -> gate.Decision:
+    versions.fall_back(job.project, to, stores)
+    reason = f"{said}: {to or 'base'} serves again"
+    log.warning("rolled back", extra={"project": job.project, "reason": reason})
+    return gate.Decision(
+        outcome="rolled_back", reason=reason, scores=gate.by_slice(report.scores), evidence=1.0
+    )
 
 
 def _seen(folder: Path) -> list[str]:

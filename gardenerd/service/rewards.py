@@ -7,6 +7,7 @@ import logging
 from gardenerd.core import probation
 from gardenerd.core.reward import reward
 from gardenerd.core.targets import Judgement
+from gardenerd.service import versions
 from gardenerd.store.stores import Stores
 
 log = logging.getLogger(__name__)
@@ -29,9 +30,7 @@ def watch(project: str, stores: Stores, now: float) -> str | None:
     before = [worth(each) for each in judged if each.adapter in (previous, None)]
     if not probation.disliked(own, before):
         return None
-    with stores.database.transaction():
-        stores.adapters.serve(project, previous, now)
-        stores.adapters.drop_challenger(project)  # it grew from what is not wanted
+    versions.fall_back(project, previous, stores)
     words = f"{serving} pleased less than {previous or 'base'}, which serves again"
     log.warning("rolled back", extra={"project": project, "reason": words})
     return words

@@ -29,9 +29,7 @@ def roll_back(project: Project, version: str | None, stores: Stores) -> dict[str
             hint="see `gardenerctl adapters`",
         )
     target = stores.adapters.previous(project.id) if version is None else version
-    with stores.database.transaction():
-        stores.adapters.serve(project.id, None if target == "base" else target, time.time())
-        stores.adapters.drop_challenger(project.id)  # it grew from what was not wanted
+    fall_back(project.id, None if target == "base" else target, stores)
     now, before = target or "base", serving or "base"
     log.info("rolled back", extra={"project": project.id, "from": before, "to": now})
     return {
@@ -39,6 +37,19 @@ def roll_back(project: Project, version: str | None, stores: Stores) -> dict[str
         "version": now,
         "previous": before,
     }
+
+
+def fall_back(project: str, version: str | None, stores: Stores) -> None:
+    """Serve an earlier ``version`` (None: the base). The challenger, which grew from what is not
+    wanted, goes.
+
+    Raises:
+        NotFoundError: no such version.
+        RefusedError: it is damaged, or a challenger.
+    """
+    with stores.database.transaction():
+        stores.adapters.serve(project, version, time.time())
+        stores.adapters.drop_challenger(project)
 
 
 def remove(project: Project, version: str, home: Home, stores: Stores) -> None:

@@ -25,6 +25,7 @@ class Validation(msgspec.Struct, kw_only=True, frozen=True):
     strength: float
     base_variety: float
     variety: float
+    incumbent_variety: float
     distance: float
     filling: list[tuple[float, float]]
     load_seconds: float
@@ -65,6 +66,12 @@ def validate(
     cards.write_card(candidate, card)
     base_variety = canary.variety(base, base.model, pause)
     done = 0.05
+    incumbent_variety = base_variety
+    if incumbent is not None:
+        served = adapters.attach(base, Path(incumbent.folder), name="incumbent")
+        served.set_adapter("incumbent")
+        incumbent_variety = canary.variety(base, served, pause)
+        base = load_base(base_folder, dtype=torch.float32)
     strength = shrink.shrink(base, candidate, parent, pause)
     done = 0.2
     cards.write_card(candidate, msgspec.structs.replace(card, strength=strength))
@@ -95,6 +102,7 @@ def validate(
         strength=strength,
         base_variety=base_variety,
         variety=variety,
+        incumbent_variety=incumbent_variety,
         distance=distance,
         filling=filled,
         load_seconds=load_seconds,

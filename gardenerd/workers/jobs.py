@@ -370,6 +370,8 @@ class RunReport(msgspec.Struct, kw_only=True, frozen=True):
     """How little the base repeats itself when it writes on: 1 never, 0 always."""
     variety: float = 1.0
     """... and the candidate."""
+    incumbent_variety: float = 1.0
+    """... and what serves: its weights are as they were, but not what they run on."""
     distance: float = 0.0
     """KL(base || candidate) on general code, in nats a token."""
     seen: int = 0

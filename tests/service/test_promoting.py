@@ -192,6 +192,17 @@ def test_an_adapter_that_becomes_worse_than_the_base_leaves(home: Home, stores: 
     assert stores.adapters.serving(PROJECT) is None
 
 
+def test_an_adapter_that_writes_nothing_but_loops_leaves(home: Home, stores: Stores) -> None:
+    finished_run(home, stores, "r1")
+    judge("r1", report(gain=0.1), home, stores)
+    finished_run(home, stores, "r2")
+    found = msgspec.structs.replace(report(gain=0.1), base_variety=0.8, incumbent_variety=0.01)
+    verdict = judge("r2", found, home, stores)
+    assert verdict.outcome == "rolled_back"
+    assert "v1 writes nothing but loops now: base serves again" in verdict.reason
+    assert (stores.adapters.serving(PROJECT), stores.adapters.challenger(PROJECT)) == (None, None)
+
+
 def test_on_probation_what_served_before_comes_back(home: Home, stores: Stores) -> None:
     for run, fresh in (("r1", []), ("r2", []), ("r3", days(1, 7, gain=0.05))):
         finished_run(home, stores, run)

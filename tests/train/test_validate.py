@@ -8,12 +8,15 @@ from typing import Any
 
 import msgspec
 import pytest
+import torch
 
 from gardenerd.core import guards
 from gardenerd.core.gate import Decision, decide
 from gardenerd.errors import AdapterError
+from gardenerd.models import adapters
+from gardenerd.models.load import load_base
 from gardenerd.seedling import MODEL_DIR
-from gardenerd.train import run
+from gardenerd.train import canary, run
 from gardenerd.workers.jobs import AdapterRef, Example, Hyperparameters, RunReport
 from tests.tiny_models import make_adapter
 from tests.train.runs import example, make_run
@@ -77,6 +80,22 @@ def test_what_learned_shuffled_words_fills_in_worse_or_has_gone_far(tmp_path: Pa
         examples.append(example(number, text="\n".join(lines) + "\n"))
     report = trained(tmp_path / "run", examples, steps=40, learning_rate=1e-2, fim_rate=0.0)
     assert judged(report).outcome == "rolled_back"
+
+
+def test_what_serves_is_let_write_again(tmp_path: Path) -> None:
+    served = make_adapter(MODEL_DIR, tmp_path / "served")
+    job = make_run(
+        tmp_path / "run",
+        MODEL_DIR,
+        chosen=msgspec.structs.replace(SANE, steps=2),
+        incumbent=AdapterRef(version="v1", folder=str(served)),
+    )
+    report = run.run(job, report=lambda _progress: None)
+    base = load_base(MODEL_DIR, dtype=torch.float32)
+    model = adapters.attach(base, served, name="served")
+    model.set_adapter("served")
+    assert report.incumbent_variety == canary.variety(base, model, lambda: None)
+    assert report.incumbent_variety != report.base_variety
 
 
 def test_an_incumbent_that_was_cut_short_is_refused_by_name(tmp_path: Path) -> None:
