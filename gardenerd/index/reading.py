@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 
 from gardenerd import durable
+from gardenerd.core.secrets import redact
 from gardenerd.errors import StorageError
 from gardenerd.index.chunk import chunk_text
 from gardenerd.index.languages import GRAMMARS, language_of
-from gardenerd.index.secrets import redact
 from gardenerd.index.text import read_file
 from gardenerd.workers.jobs import (
     Added,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from gardenerd.index.secrets import redact
+from gardenerd.core.secrets import redact
 
 _SNIFF_BYTES = 8_192
 _TRIES = 3

@@ -10,9 +10,9 @@ import msgspec
 from gardenerd.core.quality import rejection
 from gardenerd.core.replay import evict
 from gardenerd.core.reward import WEAK
+from gardenerd.core.secrets import redact
 from gardenerd.core.targets import targets
 from gardenerd.host.commits import added_code
-from gardenerd.index.secrets import redact
 from gardenerd.service.suggestions import Notice
 from gardenerd.settings import Settings
 from gardenerd.store.examples import Stored, example_id

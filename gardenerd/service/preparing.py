@@ -159,6 +159,9 @@ def _job(
     previous = stores.adapters.previous(project.id) if on_probation else None
     parent = challenger or incumbent
     hyperparameters: Hyperparameters = resolve(settings.train, train_defaults(base))
+    # Each night replays, shuffles and is held by others than the last; the same ones every night
+    # are what it would learn by heart.
+    seed = hyperparameters.seed + stores.runs.number(run)
     return TrainAdapter(
         run=run,
         project=project.id,
@@ -169,7 +172,7 @@ def _job(
         previous=_fitting(project, previous, fingerprint, home, stores),
         on_probation=on_probation,
         judged_after=challenger is None and incumbent is None,
-        hyperparameters=hyperparameters,
+        hyperparameters=msgspec.structs.replace(hyperparameters, seed=seed),
         mlflow=settings.track.mlflow,
     )
 

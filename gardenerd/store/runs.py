@@ -72,6 +72,14 @@ class Runs:
         found = self._select("id = ?", run)
         return found[0] if found else None
 
+    def number(self, run: str) -> int:
+        """How many runs its project had before."""
+        return self._database.value(
+            "SELECT count(*) FROM runs before JOIN runs this ON this.id = ? "
+            "WHERE before.project = this.project AND before.started < this.started",
+            (run,),
+        )
+
     def last_ended(self, project: str) -> Run | None:
         found = self._select(
             "project = ? AND state = 'ended' ORDER BY finished DESC LIMIT 1", project

@@ -130,6 +130,13 @@ def test_examples_are_kept_once_and_retire(stores: Stores) -> None:
     assert stores.examples.count("p") == 1
 
 
+def test_runs_are_numbered_within_their_project(stores: Stores) -> None:
+    stores.projects.add("q", "other", Path("/elsewhere"), 1.0)
+    for number, (run, project) in enumerate((("r1", "p"), ("r2", "q"), ("r3", "p"))):
+        stores.runs.begin(run, project, float(number), {})
+    assert [stores.runs.number(run) for run in ("r1", "r2", "r3")] == [0, 0, 1]
+
+
 def test_feedback_never_retires_with_code(stores: Stores) -> None:
     kept = example("because", source="feedback", path="feedback/1")
     stores.examples.add([kept])

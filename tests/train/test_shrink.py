@@ -54,17 +54,23 @@ def test_what_harms_is_lowered_and_the_card_fits_the_new_weights(
         torch.testing.assert_close(value, whole[name] * scale)
 
 
+def with_costs(monkeypatch: pytest.MonkeyPatch, *costs: float) -> None:
+    """General code costs so much: first under the base, then each time that it is asked for."""
+    left = iter(costs)
+    monkeypatch.setattr(
+        shrink.nll,
+        "score",
+        lambda *_args, **_named: [nll.TextScore(nats=next(left), tokens=1, bytes=1)],
+    )
+
+
 def test_a_step_from_a_parent_is_shortened_toward_it(
     llama: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parent = make_adapter(llama, tmp_path / "parent", seed=2)
     began, whole = adapters.load_weights(parent), adapters.load_weights(adapter)
-    costs = iter([100.0, 102.0, 101.5, 100.5])  # of the base, and of the steps 1, 0.8 and 0.6
-    monkeypatch.setattr(
-        shrink.nll,
-        "score",
-        lambda *_args, **_named: [nll.TextScore(nats=next(costs), tokens=1, bytes=1)],
-    )
+    # Of 15 ways the eighth is tried first, then the fourth (0.4), the second (0.8), the third.
+    with_costs(monkeypatch, 100.0, 100.1, 100.3, 102.0, 100.9)
     ref = AdapterRef(version="v1", folder=str(parent))
     assert shrink.shrink(load_base(llama), adapter, ref, lambda: None) == 0.6
     for name, value in adapters.load_weights(adapter).items():
@@ -72,17 +78,27 @@ def test_a_step_from_a_parent_is_shortened_toward_it(
     adapters.verify(adapter, load_base(llama).info.fingerprint)
 
 
-def test_from_a_parent_that_is_too_far_itself_the_way_leads_to_the_base(
+def test_from_a_parent_that_is_too_far_itself_a_short_step_is_followed_by_a_way_back(
     llama: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parent = make_adapter(llama, tmp_path / "parent", seed=2)
-    whole = adapters.load_weights(adapter)
+    began, whole = adapters.load_weights(parent), adapters.load_weights(adapter)
+    with_costs(monkeypatch, 100.0, 102.0, 100.5, 100.9, 101.5)  # to keep 0.95, 0.7, 0.85, 0.9
+    ref = AdapterRef(version="v1", folder=str(parent))
+    assert shrink.shrink(load_base(llama), adapter, ref, lambda: None) == 0.2 * 0.85
+    for name, value in adapters.load_weights(adapter).items():
+        stepped = began[name] + 0.2 * (whole[name] - began[name])
+        torch.testing.assert_close(value, stepped * (0.85 if "lora_B" in name else 1.0))
+
+
+def test_what_fits_nowhere_is_lowered_as_far_as_it_goes(
+    llama: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = make_adapter(llama, tmp_path / "parent", seed=2)
     monkeypatch.setattr(shrink, "TARGET", -10.0)
     ref = AdapterRef(version="v1", folder=str(parent))
-    assert shrink.shrink(load_base(llama), adapter, ref, lambda: None) == shrink.STRENGTHS[-1]
-    for name, value in adapters.load_weights(adapter).items():
-        scale = shrink.STRENGTHS[-1] if "lora_B" in name else 1.0
-        torch.testing.assert_close(value, whole[name] * scale)
+    least = shrink.SHORT * shrink.BACK[-1]
+    assert shrink.shrink(load_base(llama), adapter, ref, lambda: None) == least
 
 
 def test_what_chooses_is_neither_trained_on_nor_judged_by() -> None:

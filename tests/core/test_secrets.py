@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gardenerd.index.secrets import redact
+from gardenerd.core.secrets import redact
 
 # Put together at run time, so that no scanner mistakes this file for a leak.
 R = "aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zA"
