@@ -18,8 +18,10 @@ LIBRARIES = 700_000_000
 ACTIVATIONS = 2_000_000_000
 """Bytes that one forward pass may leave for its backward pass."""
 _MICRO_TOKENS = 4_096  # in one forward pass at most: more of them are no faster
-_SCORED_TOKENS = 8_192  # in one forward pass of validation
-_HEAD_POSITIONS = 1_024
+SCORED_TOKENS = 8_192
+"""In one forward pass of validation."""
+HEAD_POSITIONS = 1_024
+"""Logits are made for so many positions at a time, which bounds their memory."""
 _SPARE = 1.1  # what a run took once it may take a little more of again
 CHECKPOINTS = 3  # adapter, and two moments of the optimizer, as on disk
 _COPIES = 4  # a number that trains: itself, its gradient, two moments
@@ -84,9 +86,9 @@ def expected(shape: Shape, chosen: Hyperparameters, *, bytes_each: int) -> int:
     micro = max(chosen.max_length, min(at_once, chosen.batch_tokens))
     adapter = 4 * adapter_numbers(shape, chosen.rank)
     activations = micro * _token_bytes(shape, bytes_each)
-    logits = 3 * 4 * min(micro, _HEAD_POSITIONS) * shape.vocabulary
+    logits = 3 * 4 * min(micro, HEAD_POSITIONS) * shape.vocabulary
     training = shape.parameters * bytes_each + _COPIES * adapter + activations + logits
-    scoring = 4 * _SCORED_TOKENS * (4 * shape.hidden + 3 * shape.intermediate)
+    scoring = 4 * SCORED_TOKENS * (4 * shape.hidden + 3 * shape.intermediate)
     validating = 4 * shape.parameters + 3 * adapter + scoring + logits
     return LIBRARIES + max(training, validating)
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import re
 from typing import Literal
 
-_TOKEN = re.compile(r"\w+|[^\w\s]")
-_MAX_TOKENS = 2_000  # comparing takes quadratic time
+from gardenerd.core.words import words
 
+_MAX_TOKENS = 2_000  # comparing takes quadratic time
 
 WEAK = 0.5
 """What a verdict is worth that nobody gave: it was read from what became of the answer."""
@@ -24,7 +23,7 @@ def reward(
     """The reward of an answer, from -1 (wrong) to +1 (right).
 
     Without a correction: +1 for good, -1 for bad. With one: 2s - 1, where s is the share of
-    tokens (words and signs, white space aside) that answer and correction have in common, in
+    words and signs that answer and correction have in common, in
     order; but never above 0 if the verdict is bad, nor below 0 if it is good. Half of that if the
     verdict is weak.
     """
@@ -36,8 +35,8 @@ def reward(
 
 
 def similarity(one: str, other: str) -> float:
-    """The share of tokens in common, in order: 0 to 1. The first 2,000 tokens are compared."""
-    first, second = _TOKEN.findall(one)[:_MAX_TOKENS], _TOKEN.findall(other)[:_MAX_TOKENS]
+    """The share of words and signs in common, in order: 0 to 1. The first 2,000 are compared."""
+    first, second = words(one)[:_MAX_TOKENS], words(other)[:_MAX_TOKENS]
     if not first and not second:
         return 1.0
     return difflib.SequenceMatcher(None, first, second, autojunk=False).ratio()

@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from gardenerd.core.words import words
+
 Verdict = Literal["good", "bad"]
 
 
@@ -42,18 +44,17 @@ def targets(judgements: Iterable[Judgement]) -> list[tuple[Judgement, str]]:
     for judged in judgements:
         before = last.pop(judged.answer, None)  # popped, so that the order stays that of speaking
         last[judged.answer] = before if before and judged.weak and not before.weak else judged
-    said: dict[str, Verdict] = {}
+    said: dict[tuple[str, ...], Verdict] = {}
     for judged in sorted(last.values(), key=lambda judged: not judged.weak):
-        said[_words(judged.text)] = judged.verdict
+        said[_key(judged.text)] = judged.verdict
         if judged.correction:
-            said[_words(judged.correction)] = "good"
+            said[_key(judged.correction)] = "good"
     wanted = [
         (judged, judged.correction or (judged.text if judged.verdict == "good" else ""))
         for judged in last.values()
     ]
-    return [(judged, text) for judged, text in wanted if text and said[_words(text)] == "good"]
+    return [(judged, text) for judged, text in wanted if text and said[_key(text)] == "good"]
 
 
-def _words(text: str) -> str:
-    """The text, white space aside."""
-    return " ".join(text.split())
+def _key(text: str) -> tuple[str, ...]:
+    return tuple(words(text))

@@ -20,15 +20,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that torch's own documentation gives it
 
+from gardenerd.core.memory import HEAD_POSITIONS, SCORED_TOKENS
 from gardenerd.errors import ModelError
 from gardenerd.models.load import Base
 
 WINDOW = 1_024
 """Tokens read at once, at most; less when the model's context is shorter."""
 _OVERLAP = 4  # a window begins with a quarter of context
-_BATCH_TOKENS = 8_192
-HEAD_POSITIONS = 1_024
-"""Logits are made for so many positions at a time, which bounds their memory."""
 
 # Heads that do more to their input than one product: theirs are computed by the model itself.
 _HEAD_TRANSFORMS = (
@@ -144,7 +142,7 @@ def _windows(number: int, tokens: list[int], window: int) -> Iterator[Window]:
 def _batches(windows: list[Window]) -> Iterator[list[Window]]:
     batch: list[Window] = []
     for piece in windows:
-        if batch and len(batch[0].tokens) * (len(batch) + 1) > _BATCH_TOKENS:
+        if batch and len(batch[0].tokens) * (len(batch) + 1) > SCORED_TOKENS:
             yield batch
             batch = []
         batch.append(piece)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 from gardenerd.core import memory
 from gardenerd.errors import ModelError
@@ -27,12 +28,13 @@ def lacking(project: str, home: Home, settings: Settings, stores: Stores) -> str
     A base model that cannot be read is no matter of memory: the run itself says so.
     """
     try:
-        shape, bytes_each = _shape(settings, home)
-        chosen = resolve(settings.train, train_defaults(find_base(settings.model.base, home)))
+        base = find_base(settings.model.base, home)
+        shape = _shape(base)
+        chosen = resolve(settings.train, train_defaults(base))
     except ModelError:
         return ""
     numbers = memory.adapter_numbers(shape, chosen.rank)
-    expected = memory.expected(shape, chosen, bytes_each=bytes_each)
+    expected = memory.expected(shape, chosen, bytes_each=2 if trains_in_half() else 4)
     needed = memory.needed(expected, _taken(stores.runs.last_ended(project), numbers)) / 1e6
     free = free_memory_mb()
     if needed > free:
@@ -47,13 +49,11 @@ def lacking(project: str, home: Home, settings: Settings, stores: Stores) -> str
     return ""
 
 
-def _shape(settings: Settings, home: Home) -> tuple[memory.Shape, int]:
-    folder = find_base(settings.model.base, home)
-    config = read_config(folder)
+def _shape(base: Path) -> memory.Shape:
+    config = read_config(base)
     half = config.get("dtype", config.get("torch_dtype")) in ("bfloat16", "float16")
-    stored = sum(shard.stat().st_size for shard in weight_files(folder))
-    shape = memory.shape_of(config, stored // (2 if half else 4))
-    return shape, 2 if trains_in_half() else 4
+    stored = sum(shard.stat().st_size for shard in weight_files(base))
+    return memory.shape_of(config, stored // (2 if half else 4))
 
 
 def _taken(last: Run | None, numbers: int) -> int | None:

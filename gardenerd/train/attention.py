@@ -15,13 +15,13 @@ import torch.nn.functional as F  # noqa: N812 - the name that torch's own docume
 from transformers import AttentionInterface
 
 from gardenerd.models.load import Base
+from gardenerd.train.shapes import filled
 
 NAME = "gardener_documents"
 # Up to here a document's matrix of weights is cheaper to keep than to make again in the backward
 # pass, on a processor: a quarter of attention's time at 128 and 256 tokens, even at 512 (measured).
 _SHORT = 512
-# Documents are filled up to a multiple of so many tokens: oneDNN keeps a kernel for each shape of a
-# product, 0.2 MB each, and documents of every length made a run of minutes grow by 2 GB.
+# Documents are filled up to a multiple of so many tokens (:mod:`gardenerd.train.shapes`).
 _STEP = 32
 
 
@@ -106,7 +106,7 @@ class _ShortDocuments(torch.autograd.Function):
         _, heads, tokens, width = query.shape
         out = query.new_empty(1, tokens, heads, width)
         kept: list[torch.Tensor] = []
-        most = _filled(max(lengths))
+        most = filled(max(lengths), _STEP)
         forbidden = torch.full((most, most), -torch.inf).triu_(1)
         for q, k, v, o in zip(
             *(part[0].split(lengths, dim=1) for part in (query, key, value)),
@@ -114,7 +114,7 @@ class _ShortDocuments(torch.autograd.Function):
             strict=True,
         ):
             length = q.shape[1]
-            n = _filled(length)
+            n = filled(length, _STEP)
             q, k, v = (F.pad(part, (0, 0, 0, n - length)) for part in (q, k, v))
             scores = torch.baddbmm(
                 forbidden[:n, :n], q.float(), k.float().transpose(1, 2), alpha=scale
@@ -148,10 +148,6 @@ class _ShortDocuments(torch.autograd.Function):
             dq.copy_((scores @ k)[:, :length])
             dk.copy_((scores.transpose(1, 2) @ q)[:, :length])
         return *found, None, None
-
-
-def _filled(length: int) -> int:
-    return -(-length // _STEP) * _STEP
 
 
 AttentionInterface.register(NAME, _attend)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that torch's own documentation gives it
 
+from gardenerd.core.memory import HEAD_POSITIONS
 from gardenerd.models import nll
 from gardenerd.models.load import Base
 
@@ -41,7 +42,7 @@ def distance(
             with model.disable_adapter():
                 known, _ = nll.predict(model, row, wanted)
             for now, before in zip(
-                features.split(nll.HEAD_POSITIONS), known.split(nll.HEAD_POSITIONS), strict=True
+                features.split(HEAD_POSITIONS), known.split(HEAD_POSITIONS), strict=True
             ):
                 total += float(
                     F.kl_div(

@@ -15,11 +15,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that torch's own documentation gives it
 
+from gardenerd.core.memory import HEAD_POSITIONS
 from gardenerd.models import nll
 from gardenerd.models.load import Base
 from gardenerd.train import dataset
+from gardenerd.train.shapes import filled
 
-# Multiples of so many, so that few shapes occur: a processor makes and keeps a kernel for each.
+# Multiples of so many (:mod:`gardenerd.train.shapes`).
 _ANCHOR_TOKENS = 256
 _ROWS = 64
 
@@ -41,7 +43,7 @@ def costs(
     held = _as_base(base, model, rows)
     features, head = _predict(model, batch)
     wanted, plain = list[torch.Tensor](), list[torch.Tensor]()
-    pieces = (each.split(nll.HEAD_POSITIONS) for each in (features, batch.targets, batch.anchors))
+    pieces = (each.split(HEAD_POSITIONS) for each in (features, batch.targets, batch.anchors))
     seen = 0
     for part, answers, anchors in zip(*pieces, strict=True):
         logits = _logits(head, part)
@@ -63,8 +65,7 @@ def costs(
 def _logits(head: Any, features: torch.Tensor) -> torch.Tensor:
     """The head's logits in float32, made of a number of rows that few others differ from."""
     count = features.shape[0]
-    filled = -(-count // _ROWS) * _ROWS
-    return head(F.pad(features, (0, 0, 0, filled - count)))[:count].float()
+    return head(F.pad(features, (0, 0, 0, filled(count, _ROWS) - count)))[:count].float()
 
 
 def _as_base(base: Base, model: Any, rows: Sequence[dataset.Row]) -> torch.Tensor:
@@ -72,7 +73,7 @@ def _as_base(base: Base, model: Any, rows: Sequence[dataset.Row]) -> torch.Tenso
     anchors = dataset.anchors_of(rows)
     if not anchors:
         return torch.zeros(0, device=base.device)
-    size = -(-anchors[0].length // _ANCHOR_TOKENS) * _ANCHOR_TOKENS
+    size = filled(anchors[0].length, _ANCHOR_TOKENS)
     batch = dataset.collate(anchors, padding=base.end_token, device=base.device, size=size)
     with torch.no_grad(), model.disable_adapter():
         return _predict(model, batch)[0]
