@@ -11,6 +11,9 @@ import msgspec
 
 Stratum = tuple[str, str, int]
 
+TELLING_SHARE = 0.5
+"""Of what is replayed, so much is chosen by what it cost; the floor for all the rest is as much."""
+_BAND = 0.5, 0.95  # of the examples by cost
 _MONTH = 30 * 86_400.0
 
 
@@ -23,6 +26,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     created: float = 0.0
     """When it came into the buffer, in seconds since the epoch."""
+    cost: float | None = None
+    """Nats a token, when a run last came to it; None if none did, or it is not known."""
 
     @property
     def stratum(self) -> Stratum:
@@ -57,7 +62,7 @@ def compose(
     came = [item for item in fresh.values() if item.created > since]
     left = [item for item in fresh.values() if item.created <= since]
     ranked = _spread(came, seed) + _spread(left, seed)
-    chosen = ranked[:learned] + _spread(rest.values(), seed)[:replayed]
+    chosen = ranked[:learned] + _replayed(list(rest.values()), replayed, seed)
     return sorted((item.id for item in chosen), key=lambda key: _rank(seed + 1, key))
 
 
@@ -81,6 +86,24 @@ def evict(items: Iterable[Item], bound: int, seed: int) -> list[str]:
         dropped.append(strata[stratum].pop().id)
         heapq.heappush(fullest, (-len(strata[stratum]), stratum))
     return dropped
+
+
+def _replayed(old: list[Item], count: int, seed: int) -> list[Item]:
+    """Half of them from among those that still tell something, the rest from all others."""
+    telling = _spread(_telling(old), seed)[: round(count * TELLING_SHARE)]
+    rest = _spread(set(old) - set(telling), seed)
+    return telling + rest[: count - len(telling)]
+
+
+def _telling(old: list[Item]) -> list[Item]:
+    """Those between the middle and the dearest twentieth by what they cost: what is known well
+    teaches nothing, and what costs most is data and chance."""
+    known = sorted((item for item in old if item.cost is not None), key=_cost)
+    return known[int(len(known) * _BAND[0]) : int(len(known) * _BAND[1])]
+
+
+def _cost(item: Item) -> tuple[float, str]:
+    return item.cost or 0.0, item.id
 
 
 def _spread(items: Iterable[Item], seed: int) -> list[Item]:

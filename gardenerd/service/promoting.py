@@ -11,6 +11,7 @@ import contextlib
 import logging
 import shutil
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -154,15 +155,15 @@ def _gives_way(
     )
 
 
-def _seen(folder: Path) -> list[str]:
+def _seen(folder: Path) -> dict[str, float | None]:
     """What the run learned from: a run whose time ends leaves some of its set for later ones."""
     try:
-        return msgspec.json.decode((folder / SEEN).read_bytes(), type=list[str])
+        return msgspec.json.decode((folder / SEEN).read_bytes(), type=dict[str, float | None])
     except FileNotFoundError:  # a run that was frozen by an earlier version
-        return [example.id for example in read_set(folder)]
+        return {example.id: None for example in read_set(folder)}
 
 
-def _learned(seen: list[str], stores: Stores) -> ledger.Learned:
+def _learned(seen: Iterable[str], stores: Stores) -> ledger.Learned:
     found = stores.examples.get(seen)
     return ledger.learned([(each.path, each.kind, each.used > 0) for each in found])
 

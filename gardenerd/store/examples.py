@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -95,9 +95,11 @@ class Examples:
             (project,),
         )
 
-    def mark_used(self, ids: Iterable[str]) -> None:
+    def mark_used(self, costs: Mapping[str, float | None]) -> None:
+        """A run has trained on these; what a token of each cost it in nats, where that is known."""
         self._database.run_many(
-            "UPDATE examples SET used = used + 1 WHERE id = ?", [(id,) for id in ids]
+            "UPDATE examples SET used = used + 1, cost = coalesce(?, cost) WHERE id = ?",
+            [(cost, id) for id, cost in costs.items()],
         )
 
     def delete(self, ids: Iterable[str]) -> None:
@@ -113,7 +115,7 @@ class Examples:
 
     def _items(self, project: str, where: str) -> list[Item]:
         rows = self._database.rows(
-            "SELECT id, path, kind, created FROM examples WHERE project = ? AND retired = 0 "
+            "SELECT id, path, kind, created, cost FROM examples WHERE project = ? AND retired = 0 "
             f"AND {where} ORDER BY created DESC, id",
             (project,),
         )

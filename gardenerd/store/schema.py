@@ -161,4 +161,9 @@ CREATE TABLE activity (
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS: Final[list[str]] = [_FIRST, _SECOND, _THIRD, _FOURTH]
+_FIFTH: Final = """
+-- nats a token, when a run last came to it and before it learned from it
+ALTER TABLE examples ADD COLUMN cost REAL;
+"""
+
+MIGRATIONS: Final[list[str]] = [_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH]

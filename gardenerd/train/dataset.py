@@ -65,6 +65,8 @@ class Batch:
     """(m,), true in documents that are anchors."""
     documents: list[int]
     """Length of each document; n in all."""
+    counts: list[int]
+    """How many tokens are predicted in each; m in all."""
 
     @property
     def predicted(self) -> int:
@@ -124,8 +126,8 @@ class Rows:
             self._extend()
         return self._steps[number]
 
-    def seen(self, steps: int) -> list[str]:
-        """The ids of the examples, anchors aside, of which so many first steps had a part."""
+    def seen(self, steps: int) -> list[int]:
+        """The numbers of the examples, anchors aside, of which so many first steps had a part."""
         numbers = {
             document.example
             for step in self._steps[:steps]
@@ -133,7 +135,7 @@ class Rows:
             for document in row.documents
             if not document.anchor
         }
-        return [self._examples[number].id for number in sorted(numbers)]
+        return sorted(numbers)
 
     def _extend(self) -> None:
         draw = random.Random(f"{self._seed}/{self._epochs}")
@@ -229,13 +231,15 @@ def collate(
     wanted: list[bool] = []
     weights: list[float] = []
     anchors: list[bool] = []
+    counts: list[int] = []
     for document in documents:
         tokens += document.tokens
         positions += range(len(document.tokens))
         follows = [token not in document.quiet for token in document.tokens[1:]]
         wanted += [*follows, False]
-        weights += [document.weight] * sum(follows)
-        anchors += [document.anchor] * sum(follows)
+        counts.append(sum(follows))
+        weights += [document.weight] * counts[-1]
+        anchors += [document.anchor] * counts[-1]
     row = torch.tensor([tokens], dtype=torch.long)
     mask = torch.tensor([wanted], dtype=torch.bool)
     return Batch(
@@ -246,6 +250,7 @@ def collate(
         weights=torch.tensor(weights, dtype=torch.float32).to(device),
         anchors=torch.tensor(anchors, dtype=torch.bool).to(device),
         documents=[len(document.tokens) for document in documents],
+        counts=counts,
     )
 
 

@@ -12,7 +12,7 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,9 @@ class Result:
     seconds: float = 0.0
     losses: list[float] = field(default_factory=list)
     base_digest: str = ""
+    costs: dict[int, float] = field(default_factory=dict)
+    """Nats a token of an example, by its number, when a step last came to it: before that step. Of
+    the steps since the run was last resumed."""
 
 
 def train(
@@ -191,13 +194,13 @@ class _Run:
             for part in parts
         ]
         total = sum(batch.predicted for batch in batches)
-        loss_sum = torch.zeros((), device=self._base.device)
+        plain: list[torch.Tensor] = []
         for part, batch in zip(parts, batches, strict=True):
             with self._accelerator.autocast():
                 wanted, losses = objective.costs(
                     self._base, self._model, part, batch, self._chosen.hold
                 )
-            loss_sum += losses.sum()
+            plain.append(losses)
             self._accelerator.backward(wanted.sum() / total)
             check()
             if leave():
@@ -206,7 +209,8 @@ class _Run:
         norm = torch.nn.utils.clip_grad_norm_(
             list(self._parameters.values()), chosen.max_grad_norm, foreach=True
         )
-        loss = float(loss_sum) / total
+        self._keep_costs(parts, batches, plain)
+        loss = float(torch.cat(plain).sum()) / total
         rate = learning_rate(number, self.steps, chosen)
         if math.isfinite(loss) and bool(torch.isfinite(norm)):
             for group in self._optimizer.param_groups:
@@ -222,6 +226,24 @@ class _Run:
         with (self._folder / "metrics.jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")
         return True
+
+    def _keep_costs(
+        self,
+        parts: Sequence[Sequence[dataset.Row]],
+        batches: Sequence[dataset.Batch],
+        losses: Sequence[torch.Tensor],
+    ) -> None:
+        nats: dict[int, float] = {}
+        tokens: dict[int, int] = {}
+        for part, batch, costs in zip(parts, batches, losses, strict=True):
+            documents = [document for row in part for document in row.documents]
+            # What fills the batch up comes after them.
+            for document, cost in zip(documents, costs.cpu().split(batch.counts), strict=False):
+                if not document.anchor:
+                    number = document.example
+                    nats[number] = nats.get(number, 0.0) + float(cost.sum())
+                    tokens[number] = tokens.get(number, 0) + len(cost)
+        self.result.costs |= {number: nats[number] / max(1, tokens[number]) for number in nats}
 
     def account(self, seconds: float) -> None:
         """Count a step's time, and once the speed is known, plan as many steps as time allows."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, TaskType, get_peft_model
+from peft.utils import get_peft_model_state_dict
+from safetensors.torch import save_file
 
 from gardenerd.errors import SettingsError, TrainingError
 from gardenerd.models import adapters
-from gardenerd.models.card import Card
+from gardenerd.models.card import WEIGHTS, Card
 from gardenerd.models.load import Base
 from gardenerd.workers.jobs import AdapterRef, Hyperparameters
 
@@ -134,3 +137,18 @@ def _require_modules(model: Any, names: set[str]) -> None:
             f"train.target_modules names {', '.join(missing)}, which the base model does not have",
             hint="use all-linear, or names of this model's projections",
         )
+
+
+def save(model: PeftModel, folder: Path) -> None:
+    """Write the adapter as ``folder``, in float32, in place of what stands there."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    state = get_peft_model_state_dict(model, adapter_name=NAME)
+    save_file(
+        {key: value.detach().float().cpu().contiguous() for key, value in state.items()},
+        folder / WEIGHTS,
+        metadata={"format": "pt"},
+    )
+    config = model.peft_config[NAME]
+    config.base_model_name_or_path = None  # a path of this machine says nothing elsewhere
+    config.save_pretrained(str(folder))

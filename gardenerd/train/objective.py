@@ -10,20 +10,25 @@ by them 12.2 %. (Hinton et al., 2015, for the loss; Li and Hoiem, 2016, to keep 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that torch's own documentation gives it
 
 from gardenerd.core.memory import HEAD_POSITIONS
 from gardenerd.models import nll
+from gardenerd.models.card import read_card
 from gardenerd.models.load import Base
 from gardenerd.train import dataset
 from gardenerd.train.shapes import filled
+from gardenerd.workers.jobs import AdapterRef, Hyperparameters
 
 # Multiples of so many (:mod:`gardenerd.train.shapes`).
 _ANCHOR_TOKENS = 256
 _ROWS = 64
+_FIRMER, _LOOSER, _HOLD_RANGE = 2.0, 0.8, 16.0
 
 
 def costs(
@@ -60,6 +65,21 @@ def costs(
             seen += count
         wanted.append(cost)
     return torch.cat(wanted) * batch.weights, torch.cat(plain)
+
+
+def held(chosen: Hyperparameters, parent: AdapterRef | None) -> Hyperparameters:
+    """How firmly general code is held: as set in a first run; twice as firmly as in the parent's if
+    that had to be lowered in strength, and a fifth less if not.
+
+    So it settles where the weights need not be lowered afterwards, by which more is lost than by
+    holding on while they are learned (a dual ascent on the limit, one step a night).
+    """
+    if parent is None:
+        return chosen
+    card = read_card(Path(parent.folder))
+    wanted = card.hold * (_FIRMER if card.strength < 1 else _LOOSER)
+    least, most = chosen.hold / _HOLD_RANGE, chosen.hold * _HOLD_RANGE
+    return msgspec.structs.replace(chosen, hold=min(max(wanted, least), most))
 
 
 def _logits(head: Any, features: torch.Tensor) -> torch.Tensor:

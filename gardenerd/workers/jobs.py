@@ -274,7 +274,8 @@ class Example(msgspec.Struct, kw_only=True, frozen=True):
 
 
 SEEN = "seen.json"
-"""In the run folder: the ids of the examples that the run's steps came to."""
+"""In the run folder: of the examples that the run's steps came to, by id, what a token of it cost
+in nats when it was last come to, before it was learned from; null if that is not known any more."""
 
 
 class TrainAdapter(Job, kw_only=True, frozen=True):

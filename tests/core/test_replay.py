@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -89,3 +90,14 @@ def test_evicting_little_by_little_keeps_what_evicting_at_once_keeps() -> None:
         for key in evict(alive.values(), 40, 5):
             del alive[key]
     assert set(alive) == {item.id for item in held} - set(evict(held, 40, 5))
+
+
+def test_half_of_what_is_replayed_still_tells_something_and_the_rest_is_any() -> None:
+    costs = [msgspec.structs.replace(item, cost=i / 100) for i, item in enumerate(items("c", 200))]
+    unknown = items("u", 200)
+    chosen = set(compose([], costs + unknown, 40, 0.5, 3))
+    telling = {item.id for item in costs[100:190]}
+    assert 20 <= len(chosen & telling) < 35  # the half, and some of the rest by chance
+    assert any(key.startswith("u") for key in chosen)
+    rarely = {item.id for item in costs[:100] + costs[190:]}
+    assert len(chosen & rarely) <= 15

@@ -49,7 +49,7 @@ def test_what_is_taken_back_is_not_learned_again(stores: Stores) -> None:
 
 def test_feedback_that_was_learned_from_is_not_new_again(stores: Stores) -> None:
     say(stores, "good")
-    stores.examples.mark_used(new(stores))
+    stores.examples.mark_used(dict.fromkeys(new(stores)))
     assert say(stores, "good") == []
     assert len(stores.examples.old(PROJECT)) == 1
 
@@ -62,7 +62,7 @@ def test_a_secret_that_somebody_typed_is_not_learned(stores: Stores) -> None:
 def test_code_that_was_away_is_not_new_when_it_comes_back(stores: Stores) -> None:
     away, here = code("away"), code("here")
     stores.examples.add([away, here])
-    stores.examples.mark_used([away.id, here.id])
+    stores.examples.mark_used({away.id: 2.0, here.id: None})
     stores.examples.retire_path(PROJECT, away.path)
     bound(PROJECT, 10, stores)
     assert stores.examples.count(PROJECT) == 1

@@ -115,7 +115,7 @@ def test_examples_are_kept_once_and_retire(stores: Stores) -> None:
     assert stores.examples.add([one, two]) == 2
     assert stores.examples.add([one]) == 0
     assert stores.examples.count_new("p") == 2
-    stores.examples.mark_used([one.id])
+    stores.examples.mark_used({one.id: 1.5})
     assert [item.id for item in stores.examples.old("p")] == [one.id]
     assert [item.id for item in stores.examples.new("p")] == [two.id]
     stores.examples.retire_path("p", "a.py", [two.id])

@@ -21,7 +21,7 @@ from gardenerd.models.info import file_digest, fingerprint
 from gardenerd.models.load import load_base
 from gardenerd.train import loop, run
 from gardenerd.train import model as adapted
-from gardenerd.workers.jobs import AdapterRef, RunReport, TrainAdapter, TrainProgress
+from gardenerd.workers.jobs import SEEN, AdapterRef, RunReport, TrainAdapter, TrainProgress
 from tests.tiny_models import make_adapter, make_base
 from tests.train.runs import FAST, example, heldout, make_run
 
@@ -71,6 +71,18 @@ def test_a_run_learns_and_hands_over_a_candidate_and_a_report(llama: Path, tmp_p
     assert percents == sorted(percents)
     assert percents[-1] == 100
     assert [p for p in ("preparing", "training", "validating") if p in {u.phase for u in updates}]
+
+
+def test_what_each_example_cost_is_handed_over(llama: Path, tmp_path: Path) -> None:
+    chosen = msgspec.structs.replace(FAST, steps=30)
+    job = make_run(tmp_path / "run", llama, chosen=chosen)
+    report, _ = do(job)
+    costs = json.loads((tmp_path / "run" / SEEN).read_bytes())
+    assert len(costs) == report.seen == 40  # the anchors aside
+    mean = sum(costs.values()) / len(costs)
+    # Of the last pass: below what all cost at first.
+    assert min(costs.values()) > 0
+    assert mean < report.loss_first
 
 
 def test_only_the_adapter_trains_and_never_embeddings_or_head(qwen2: Path) -> None:
