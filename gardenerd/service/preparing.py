@@ -37,7 +37,7 @@ from gardenerd.workers.jobs import (
     TrainAdapter,
 )
 
-MIN_EXAMPLES = 20
+MIN_EXAMPLES = 50
 """Fewer teach nothing that a gate could see; the run is skipped."""
 
 # Validation scores every held-out text under three models: this many files of each slice will do.
