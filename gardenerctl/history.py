@@ -53,7 +53,8 @@ def _whole(run: dict[str, Any], console: Console) -> None:
         "left out": _counts(report.get("dropped") or {}),
         "training": _training(report),
         "time": ", ".join(f"{name} {span(s)}" for name, s in report.get("seconds", {}).items()),
-        "memory": f"{size(report.get('peak_rss_bytes'))} at most",
+        "memory": f"{size(report.get('peak_rss_bytes'))} at most, "
+        f"{size(report.get('expected_rss_bytes'))} expected",
         "energy": _energy(report.get("joules")),
         "general code": _general(run.get("scores") or {}),
         "from base": f"{report.get('distance', 0):.3f} nats a token on general code",

@@ -15,7 +15,7 @@ import msgspec
 import torch
 
 from gardenerd import durable
-from gardenerd.core import gate
+from gardenerd.core import gate, memory
 from gardenerd.errors import ModelError, TrainingError
 from gardenerd.models import card as cards
 from gardenerd.models.load import Base, load_base
@@ -91,6 +91,8 @@ class _Run:
         chosen = objective.held(self._job.hyperparameters, parent)
         model = adapted.prepare(base, chosen, parent)
         trained, planned = adapted.count(model, chosen.rank)
+        shape = memory.shape_of(base.model.config.to_dict(), base.info.parameters)
+        expected = memory.expected(shape, chosen, bytes_each=base.model.dtype.itemsize)
         self._tracker.parameters(
             {
                 **msgspec.to_builtins(chosen),
@@ -130,6 +132,7 @@ class _Run:
             tokens_per_second=result.tokens / result.seconds if result.seconds else 0.0,
             seconds=clock.seconds,
             peak_rss_bytes=_peak_memory(),
+            expected_rss_bytes=expected,
             fresh=self._fresh,
         )
         if found is not None:

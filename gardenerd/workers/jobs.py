@@ -364,6 +364,8 @@ class RunReport(msgspec.Struct, kw_only=True, frozen=True):
     seconds: dict[str, float]
     """Wall-clock seconds by phase."""
     peak_rss_bytes: int = 0
+    expected_rss_bytes: int = 0
+    """What it was expected to take, by the base's shape and the settings."""
     fresh: list[FreshScore] = []
     strength: float = 1.0
     """Of what was trained, to how much the candidate was lowered to keep general code."""

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 import torch
 
-from gardenerd.core import gate
+from gardenerd.core import gate, memory
 from gardenerd.errors import AdapterError, CancelledError, SettingsError, TrainingError
 from gardenerd.models import adapters, card
 from gardenerd.models.info import file_digest, fingerprint
@@ -47,6 +47,7 @@ def test_a_run_learns_and_hands_over_a_candidate_and_a_report(llama: Path, tmp_p
     assert report.base_unchanged
     assert fingerprint(llama) == before
     assert report.trained_parameters == report.planned_parameters > 0
+    assert memory.LIBRARIES < report.expected_rss_bytes < 1_000_000_000  # the base is tiny
     assert report.loss_last < report.loss_first - 0.1  # the anchors in it stay as they are
     assert report.steps == 30
     assert report.examples == 40 + 10  # a fifth of all is general code
