@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections.abc import Iterable
@@ -45,11 +46,19 @@ class History:
             found += [("".join(lines[: n - 1]), lines[n - 1].rstrip("\n")) for n in numbers]
         return found
 
+    def files(self) -> list[str]:
+        """All code files of the commit that is checked out."""
+        return [path for path in self._git("ls-files").splitlines() if path.endswith(_CODE)]
+
+    def changed(self, before: str, after: str) -> list[str]:
+        """The code files that differ between two commits, those that are gone among them."""
+        names = ("diff", "--name-only", "--no-renames", before, after)
+        return [path for path in self._git(*names).splitlines() if path.endswith(_CODE)]
+
     def old_code(self) -> dict[str, str]:
         """The beginnings of held-out code files as they stand now; bounded."""
-        listed = [path for path in self._git("ls-files").splitlines() if path.endswith(_CODE)]
         found: dict[str, str] = {}
-        for path in sorted(held_out(listed)):
+        for path in sorted(held_out(self.files())):
             text = (self.root / path).read_text(errors="replace")
             if text.strip():
                 found[path] = text[:_OLD_FILE_BYTES]
@@ -76,6 +85,15 @@ class History:
 
     def _git(self, *arguments: str) -> str:
         return run("git", "-C", str(self.root), *arguments)
+
+
+def commits(file: Path, repo: Path) -> list[str]:
+    """The commits that a list of repositories names for ``repo``, or a list of them alone."""
+    listed = json.loads(file.read_text())
+    if listed and "commits" in listed[0]:
+        name = str(repo.resolve()).replace("+", "/")
+        listed = next(entry["commits"] for entry in listed if entry["repo"] in name)
+    return [entry["commit"] for entry in listed]
 
 
 def added_lines(diff: Iterable[str]) -> dict[str, str]:

@@ -221,14 +221,6 @@ def _wrong(
     return found
 
 
-def _commits(file: Path, repo: Path) -> list[str]:
-    listed = json.loads(file.read_text())
-    if listed and "commits" in listed[0]:
-        name = str(repo.resolve()).replace("+", "/")
-        listed = next(entry["commits"] for entry in listed if entry["repo"] in name)
-    return [entry["commit"] for entry in listed]
-
-
 def _figure(value: float | None) -> str:
     return "   -  " if value is None else f"{value:.4f}"
 
@@ -283,7 +275,7 @@ def main() -> None:
     beside = [name.strip() for name in arguments.beside.split(",") if name.strip()]
     if not set(beside) <= set(_LOOPS):
         parser.error(f"--beside takes {', '.join(list(_LOOPS)[1:])}")
-    commits = _commits(arguments.commits, arguments.repo)[: arguments.nights + 1]
+    commits = history.commits(arguments.commits, arguments.repo)[: arguments.nights + 1]
     found = measure(arguments.repo, commits, arguments.minutes, beside, _tell)
     print({key: value for key, value in found.items() if key != "nights"})
     if arguments.json:
