@@ -12,6 +12,7 @@ general code. The first night is the same for all of them.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import tempfile
 import warnings
@@ -166,6 +167,13 @@ class Learner:
         ]
         self._buffer = Buffer()
         self._parent: AdapterRef | None = None
+        self._of_base: dict[str, float] = {}
+
+    def with_mix(self, mix: Mix, folder: Path) -> Learner:
+        """Another that goes on from here."""
+        other = copy.copy(self)
+        other._mix, other._folder, other._buffer = mix, folder, copy.deepcopy(self._buffer)
+        return other
 
     def night(self, number: int, week: Week) -> dict[str, float]:
         """Learn, then measure."""
@@ -240,8 +248,11 @@ class Learner:
         found: dict[str, float] = {}
         for name, texts in (("next", following), ("old", self._old), ("general", self._general)):
             now = sum(score.nats for score in nll.score(base, texts, model=model))
-            with model.disable_adapter():
-                before = sum(score.nats for score in nll.score(base, texts, model=model))
+            if name == "next" or name not in self._of_base:
+                with model.disable_adapter():
+                    before = sum(score.nats for score in nll.score(base, texts, model=model))
+                self._of_base[name] = before
+            before = self._of_base[name]
             found[name] = now / before - 1 if before else 0.0
         return found
 
@@ -252,11 +263,15 @@ def measure(repo: Path, commits: Sequence[str], steps: int) -> dict[str, Any]:
     weeks, old = weeks_of(repo, commits)
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="gardener-mixes-") as name:
+        folder = Path(name)
+        learner = Learner(MIXES[0], folder / "first", old, steps)
+        first = learner.night(0, weeks[0])
+        print(f"{'first night':18}   1  {_words(first)}", flush=True)
         for mix in MIXES:
-            learner = Learner(mix, Path(name) / mix.name, old, steps)
-            found[mix.name] = []
-            for number, week in enumerate(weeks):
-                found[mix.name].append(learner.night(number, week))
+            goes_on = learner.with_mix(mix, folder / mix.name)
+            found[mix.name] = [first]
+            for number, week in enumerate(weeks[1:], 1):
+                found[mix.name].append(goes_on.night(number, week))
                 print(f"{mix.name:18} {number + 1:3}  {_words(found[mix.name][-1])}", flush=True)
     return {"mixes": found, "mean": {name: _mean(nights) for name, nights in found.items()}}
 
