@@ -179,9 +179,11 @@ class Learner:
         """Learn, then measure."""
         self._buffer.take(week, number * _DAY)
         first = self._parent is None
-        size = _FIRST_SET if first or self._mix.anew else _SET
+        from_base = first or self._mix.anew
+        size = _FIRST_SET if from_base else _SET
         kept, _ = examples.clean(self._buffer.compose(self._mix, size, number), self._heldout)
-        kept += examples.clean(anchor.anchors(len(kept), number), self._heldout)[0]
+        share = anchor.SHARE if from_base else anchor.SHARE_FROM_PARENT
+        kept += examples.clean(anchor.anchors(len(kept), number, share), self._heldout)[0]
         chosen = msgspec.structs.replace(
             resolve(Train(), train_defaults(MODEL_DIR)),
             steps=self._steps * (_FIRST if first else 1),

@@ -34,6 +34,9 @@ MIN_DAYS = 7
 LEAST_GAIN = 0.003
 """Bits per byte on the mean of the days: what promotes is a little further than what was judged, by
 one night, and a gain that one night's chance can undo is not worth a change."""
+TOLERATED = 0.005
+"""How much worse than what serves, relatively, on held-out code, a lineage may begin: a short step
+from a parent at the limit of general code is a gain on the mean of many nights, not on each."""
 MAX_DAYS = 30
 """A challenger that is not ahead after so many days starts anew."""
 MIN_FILES = 3
@@ -95,9 +98,11 @@ def decide(report: RunReport, days: Sequence[Day] = (), *, first: bool = True) -
     said = f"{gain}; {bets}, evidence {_figure(evidence)}"
     if not first and wealth(-day.gain for day in days) >= BAR:
         return outcome("rolled_back", f"worse than what serves: {said}", evidence, ended=True)
-    if total["candidate"] >= total["incumbent"]:
+    better = total["candidate"] < total["incumbent"]
+    begins = not first and not days and total["candidate"] <= total["incumbent"] * (1 + TOLERATED)
+    if not better and not begins:
         return outcome("rolled_back", f"no better: {said}", evidence)
-    if evidence >= bar and _worth_it(days):
+    if better and evidence >= bar and _worth_it(days):
         return outcome("promoted", f"better: {said} (needed {bar:g})", evidence)
     if len(days) >= MAX_DAYS and evidence < 1:
         return outcome("rolled_back", f"no better after all: {said}", evidence, ended=True)

@@ -152,7 +152,9 @@ class _Run:
         offered = read_lines(self._folder / "train.jsonl", Example)
         kept, dropped = examples.clean(offered, heldout)
         if kept:
-            anchors = anchor.anchors(len(kept), self._job.hyperparameters.seed)
+            goes_on = self._job.parent is not None and not self._job.hyperparameters.anew
+            share = anchor.SHARE_FROM_PARENT if goes_on else anchor.SHARE
+            anchors = anchor.anchors(len(kept), self._job.hyperparameters.seed, share)
             kept += examples.clean(anchors, heldout)[0]
         if not kept:
             raise TrainingError(

@@ -91,6 +91,19 @@ def test_what_is_rolled_back(
     assert words in decision.reason
 
 
+def test_a_lineage_may_begin_a_little_worse_but_not_go_on_so() -> None:
+    scores = scored(-0.005)  # of 2.0
+    begun = decide(report(scores), first=False)
+    assert (begun.outcome, begun.kept) == ("abstained", True)
+    day = Day(day="001", bytes=2_000, gain=0.05)
+    for refused in (
+        decide(report(scored(-0.02)), first=False),
+        decide(report(scores), [day], first=False),
+        decide(report(scores), first=True),
+    ):
+        assert (refused.outcome, refused.kept) == ("rolled_back", False)
+
+
 def test_older_code_is_also_compared_with_the_incumbent() -> None:
     older = [msgspec.structs.replace(score, incumbent=1.5, candidate=1.6) for score in scored(0.0)]
     decision = judged(older + scored(0.5, slice="recent", count=40))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import textwrap
 
 from gardenerd.seedling import GENERAL_MODULES
 from gardenerd.train import anchor
@@ -14,7 +13,7 @@ def test_anchors_make_up_their_share() -> None:
     assert len(found) == 100
     assert len({example.id for example in found}) == 100
     for example in found:
-        ast.parse(textwrap.dedent(example.text))
+        ast.parse(f"class Whole:\n{example.text}" if example.text[0] == " " else example.text)
 
 
 def test_the_seed_decides() -> None:
@@ -22,5 +21,15 @@ def test_the_seed_decides() -> None:
     assert ids[0] == ids[1] != ids[2]
 
 
-def test_none_is_what_general_code_is_judged_by() -> None:
-    assert set(anchor.MODULES).isdisjoint(GENERAL_MODULES)
+def test_they_come_from_all_over_the_library_but_never_from_what_judges() -> None:
+    names = set(anchor.modules())
+    assert {"argparse", "asyncio.queues", "json.decoder"} < names
+    assert names.isdisjoint(GENERAL_MODULES)
+    assert not [name for name in names if "test" in name.split(".") or "site-packages" in name]
+    assert len({example.path for example in anchor.anchors(400, seed=0)}) > 12
+
+
+def test_a_larger_share_holds_the_smaller_one() -> None:
+    few, many = anchor.anchors(60, seed=3), anchor.anchors(60, seed=3, share=0.4)
+    assert (len(few), len(many)) == (15, 40)
+    assert many[:15] == few

@@ -104,7 +104,7 @@ def test_what_fits_nowhere_is_lowered_as_far_as_it_goes(
 def test_what_chooses_is_neither_trained_on_nor_judged_by() -> None:
     assert len(JUDGING) > 4 and len(CHOOSING) > 4
     assert not set(JUDGING) & set(CHOOSING)
-    assert not set(JUDGING + CHOOSING) & set(anchor.MODULES)
+    assert not set(JUDGING + CHOOSING) & set(anchor.modules())
 
 
 def test_cancelled(llama: Path, adapter: Path, tmp_path: Path) -> None:
