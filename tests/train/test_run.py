@@ -109,6 +109,7 @@ def test_the_incumbent_is_scored_and_training_continues_from_the_parent(
     report, _ = do(second)
     # It begins where the parent ended: not at the loss of the base.
     assert report.loss_first < report.scores[0].base * 10
+    assert report.examples == 40 + 27  # two fifths of all is general code
     held = [score for score in report.scores if score.slice != "general"]
     assert all(score.incumbent != score.base for score in held)
     assert card.read_card(tmp_path / "second" / "candidate").parent == "v1"
