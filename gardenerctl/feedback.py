@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from typing import Any
 
 from gardenerctl.console import Console, clean
 from gardenerctl.search import read_text
@@ -14,7 +13,7 @@ from gardenerd.paths import find_home
 from gardenerd.wire.client import Client
 from gardenerd.wire.messages import Feedback, Judgements
 
-_EXCERPT = 40
+_EXCERPT = 22
 
 
 def feedback(arguments: argparse.Namespace, console: Console) -> int:
@@ -58,20 +57,15 @@ def _list(arguments: argparse.Namespace, console: Console) -> int:
         [
             when(judged["created"]),
             judged["answer"],
-            _verdict(judged),
-            f"{judged['reward']:+.2f}",
+            f"{judged['verdict']}, corrected" if judged["correction"] else judged["verdict"],
+            "code" if judged["weak"] else "you",
             judged["adapter"] or "base",
             _excerpt(judged["correction"] or judged["text"]),
         ]
         for judged in found
     ]
-    console.table(["given", "answer", "verdict", "reward", "by", "text"], rows, right="lllr")
+    console.table(["given", "answer", "verdict", "from", "by", "text"], rows)
     return 0
-
-
-def _verdict(judged: dict[str, Any]) -> str:
-    word = f"{judged['verdict']}, corrected" if judged["correction"] else judged["verdict"]
-    return f"{word} (seen in the code)" if judged["weak"] else word
 
 
 def _excerpt(text: str) -> str:
