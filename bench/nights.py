@@ -41,6 +41,7 @@ _CONFIG = """\
 [loop]
 window = ""
 idle_minutes = 0
+keep_versions = 1000  # each is judged at the end
 replay_share = {replay_share}
 [train]
 minutes = {minutes}
@@ -276,7 +277,15 @@ def main() -> None:
     if not set(beside) <= set(_LOOPS):
         parser.error(f"--beside takes {', '.join(list(_LOOPS)[1:])}")
     commits = history.commits(arguments.commits, arguments.repo)[: arguments.nights + 1]
-    found = measure(arguments.repo, commits, arguments.minutes, beside, _tell)
+    nights: list[dict[str, Any]] = []
+
+    def tell(night: dict[str, Any]) -> None:
+        _tell(night)
+        nights.append(night)
+        if arguments.json:  # so that a walk that is cut short leaves its figures
+            arguments.json.write_text(json.dumps({"nights": nights}, indent=2))
+
+    found = measure(arguments.repo, commits, arguments.minutes, beside, tell)
     print({key: value for key, value in found.items() if key != "nights"})
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=2))
