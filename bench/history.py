@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import subprocess
@@ -85,6 +86,16 @@ class History:
 
     def _git(self, *arguments: str) -> str:
         return run("git", "-C", str(self.root), *arguments)
+
+
+def parser(bench: str, nights: int) -> argparse.ArgumentParser:
+    """Of a bench that walks a history: which, how many nights of it, and where to write to."""
+    found = argparse.ArgumentParser(prog=f"python -m bench.{bench}")
+    found.add_argument("repo", type=Path)
+    found.add_argument("commits", type=Path)
+    found.add_argument("--nights", type=int, default=nights)
+    found.add_argument("--json", type=Path, help="write everything to this file")
+    return found
 
 
 def commits(file: Path, repo: Path) -> list[str]:

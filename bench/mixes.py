@@ -11,7 +11,6 @@ general code. The first night is the same for all of them.
 
 from __future__ import annotations
 
-import argparse
 import copy
 import json
 import tempfile
@@ -33,7 +32,7 @@ from gardenerd.index.reading import harvest
 from gardenerd.models import adapters, nll
 from gardenerd.models.card import Card, write_card
 from gardenerd.models.info import resolve, train_defaults
-from gardenerd.models.load import load_base
+from gardenerd.models.load import Base, load_base
 from gardenerd.seedling import MODEL_DIR
 from gardenerd.settings import Train
 from gardenerd.store.examples import example_id
@@ -105,8 +104,15 @@ class Buffer:
     def compose(self, mix: Mix, size: int, night: int) -> list[Example]:
         new = [item for item in self.items.values() if item.id not in self.used]
         old = [item for item in self.items.values() if item.id in self.used]
-        replay.TELLING_SHARE = mix.telling_share
-        chosen = replay.compose(new, old, size, mix.replay_share, night, since=(night - 0.5) * _DAY)
+        chosen = replay.compose(
+            new,
+            old,
+            size,
+            mix.replay_share,
+            night,
+            since=(night - 0.5) * _DAY,
+            telling_share=mix.telling_share,
+        )
         return [self.held[id] for id in chosen]
 
     def learned(self, costs: dict[str, float]) -> None:
@@ -167,7 +173,8 @@ class Learner:
         ]
         self._buffer = Buffer()
         self._parent: AdapterRef | None = None
-        self._of_base: dict[str, float] = {}
+        self._base_nats: dict[tuple[str, ...], float] = {}
+        """By texts; shared with those that go on from here."""
 
     def with_mix(self, mix: Mix, folder: Path) -> Learner:
         """Another that goes on from here."""
@@ -249,14 +256,17 @@ class Learner:
         model.set_adapter("asked")
         found: dict[str, float] = {}
         for name, texts in (("next", following), ("old", self._old), ("general", self._general)):
-            now = sum(score.nats for score in nll.score(base, texts, model=model))
-            if name == "next" or name not in self._of_base:
+            asked = tuple(texts)
+            if asked not in self._base_nats:
                 with model.disable_adapter():
-                    before = sum(score.nats for score in nll.score(base, texts, model=model))
-                self._of_base[name] = before
-            before = self._of_base[name]
-            found[name] = now / before - 1 if before else 0.0
+                    self._base_nats[asked] = _nats(base, model, asked)
+            before = self._base_nats[asked]
+            found[name] = _nats(base, model, asked) / before - 1 if before else 0.0
         return found
+
+
+def _nats(base: Base, model: Any, texts: Sequence[str]) -> float:
+    return sum(score.nats for score in nll.score(base, texts, model=model))
 
 
 def measure(repo: Path, commits: Sequence[str], steps: int) -> dict[str, Any]:
@@ -290,12 +300,8 @@ def _words(figures: dict[str, float]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.mixes")
-    parser.add_argument("repo", type=Path)
-    parser.add_argument("commits", type=Path)
-    parser.add_argument("--nights", type=int, default=6)
+    parser = history.parser("mixes", nights=6)
     parser.add_argument("--steps", type=int, default=120, help="of a night; the first has thrice")
-    parser.add_argument("--json", type=Path, help="write everything to this file")
     arguments = parser.parse_args()
     commits = history.commits(arguments.commits, arguments.repo)[: arguments.nights + 1]
     found = measure(arguments.repo, commits, arguments.steps)

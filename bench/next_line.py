@@ -13,9 +13,10 @@ from gardenerd.models.load import Base, load_base
 
 _CONTEXT_CHARACTERS = 2_000
 _MAX_TOKENS = 48
-Place = tuple[str, str]  # the code above a line, with its last line break, and the line
-
 _LEAST = 8  # characters of a line, its indentation aside: less is a bracket or an `else`
+
+Place = tuple[str, str]
+"""The code above a line, with its last line break, and the line."""
 
 
 def places(lines: Iterable[Place], count: int) -> list[Place]:

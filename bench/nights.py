@@ -19,7 +19,6 @@ it, is the promoted version worse than the one that it replaced?
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -264,13 +263,9 @@ def _plot(nights: list[dict[str, Any]], file: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.nights")
-    parser.add_argument("repo", type=Path)
-    parser.add_argument("commits", type=Path)
-    parser.add_argument("--nights", type=int, default=20)
+    parser = history.parser("nights", nights=20)
     parser.add_argument("--minutes", type=float, default=2.0, help="of training a night, at most")
     parser.add_argument("--beside", default="", help="no-replay, scratch: loops to compare with")
-    parser.add_argument("--json", type=Path, help="write everything to this file")
     parser.add_argument("--plot", type=Path, help="write a plot (SVG) to this file")
     arguments = parser.parse_args()
     beside = [name.strip() for name in arguments.beside.split(",") if name.strip()]

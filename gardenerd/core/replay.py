@@ -43,6 +43,7 @@ def compose(
     seed: int,
     *,
     since: float = 0.0,
+    telling_share: float = TELLING_SHARE,
 ) -> list[str]:
     """Choose a training set: ids of ``size`` examples, or of all when there are fewer.
 
@@ -53,6 +54,7 @@ def compose(
         new: examples not trained on yet. Those that came ``since`` go before those left over from
             earlier runs, which a project has for as long as it is larger than what runs have taken.
         old: examples for replay; one that is also new counts as new.
+        telling_share: of what is replayed, so much is chosen by what it cost.
     """
     fresh = {item.id: item for item in new}
     rest = {item.id: item for item in old if item.id not in fresh}
@@ -62,8 +64,8 @@ def compose(
     came = [item for item in fresh.values() if item.created > since]
     left = [item for item in fresh.values() if item.created <= since]
     ranked = _spread(came, seed) + _spread(left, seed)
-    chosen = ranked[:learned] + _replayed(list(rest.values()), replayed, seed)
-    return sorted((item.id for item in chosen), key=lambda key: _rank(seed + 1, key))
+    chosen = ranked[:learned] + _replayed(list(rest.values()), replayed, seed, telling_share)
+    return sorted((item.id for item in chosen), key=lambda key: rank(seed + 1, key))
 
 
 def evict(items: Iterable[Item], bound: int, seed: int) -> list[str]:
@@ -76,7 +78,7 @@ def evict(items: Iterable[Item], bound: int, seed: int) -> list[str]:
     for item in items:
         strata[item.stratum].append(item)
     for members in strata.values():
-        members.sort(key=lambda item: _rank(seed, item.id))
+        members.sort(key=lambda item: rank(seed, item.id))
     excess = sum(map(len, strata.values())) - bound
     fullest = [(-len(members), stratum) for stratum, members in strata.items()]
     heapq.heapify(fullest)
@@ -88,9 +90,9 @@ def evict(items: Iterable[Item], bound: int, seed: int) -> list[str]:
     return dropped
 
 
-def _replayed(old: list[Item], count: int, seed: int) -> list[Item]:
-    """Half of them from among those that still tell something, the rest from all others."""
-    telling = _spread(_telling(old), seed)[: round(count * TELLING_SHARE)]
+def _replayed(old: list[Item], count: int, seed: int, telling_share: float) -> list[Item]:
+    """So many from among those that still tell something, the rest from all others."""
+    telling = _spread(_telling(old), seed)[: round(count * telling_share)]
     rest = _spread(set(old) - set(telling), seed)
     return telling + rest[: count - len(telling)]
 
@@ -113,14 +115,15 @@ def _spread(items: Iterable[Item], seed: int) -> list[Item]:
         strata[item.stratum].append(item)
     placed: list[tuple[float, bytes, Item]] = []
     for members in strata.values():
-        members.sort(key=lambda item: _rank(seed, item.id))
+        members.sort(key=lambda item: rank(seed, item.id))
         placed += [
-            ((place + 0.5) / len(members), _rank(seed, item.id), item)
+            ((place + 0.5) / len(members), rank(seed, item.id), item)
             for place, item in enumerate(members)
         ]
     placed.sort(key=lambda entry: entry[:2])
     return [item for _, _, item in placed]
 
 
-def _rank(seed: int, key: str) -> bytes:
+def rank(seed: int, key: str) -> bytes:
+    """Where the seed puts ``key`` in its order of all keys."""
     return hashlib.blake2b(f"{seed}\0{key}".encode(), digest_size=12).digest()

@@ -41,11 +41,11 @@ def targets(judgements: Iterable[Judgement]) -> list[tuple[Judgement, str]]:
         judgements: all of a project's, oldest first.
     """
     last: dict[str, Judgement] = {}
-    for judged in judgements:
-        before = last.pop(judged.answer, None)  # popped, so that the order stays that of speaking
-        last[judged.answer] = before if before and judged.weak and not before.weak else judged
+    for judged in sorted(judgements, key=lambda judged: not judged.weak):
+        last.pop(judged.answer, None)  # so that the order stays that of speaking, people last
+        last[judged.answer] = judged
     said: dict[tuple[str, ...], Verdict] = {}
-    for judged in sorted(last.values(), key=lambda judged: not judged.weak):
+    for judged in last.values():
         said[_key(judged.text)] = judged.verdict
         if judged.correction:
             said[_key(judged.correction)] = "good"

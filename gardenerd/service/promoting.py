@@ -147,7 +147,7 @@ def _demoted(job: TrainAdapter, report: RunReport, stores: Stores) -> gate.Decis
 def _gives_way(
     job: TrainAdapter, said: str, to: str | None, report: RunReport, stores: Stores
 ) -> gate.Decision:
-    versions.fall_back(job.project, to, stores)
+    versions.fall_back(job.project, to, stores, time.time())
     reason = f"{said}: {to or 'base'} serves again"
     log.warning("rolled back", extra={"project": job.project, "reason": reason})
     return gate.Decision(

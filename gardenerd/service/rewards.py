@@ -30,7 +30,7 @@ def watch(project: str, stores: Stores, now: float) -> str | None:
     before = [worth(each) for each in judged if each.adapter in (previous, None)]
     if not probation.disliked(own, before):
         return None
-    versions.fall_back(project, previous, stores)
+    versions.fall_back(project, previous, stores, now)
     words = f"{serving} pleased less than {previous or 'base'}, which serves again"
     log.warning("rolled back", extra={"project": project, "reason": words})
     return words

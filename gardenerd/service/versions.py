@@ -29,7 +29,7 @@ def roll_back(project: Project, version: str | None, stores: Stores) -> dict[str
             hint="see `gardenerctl adapters`",
         )
     target = stores.adapters.previous(project.id) if version is None else version
-    fall_back(project.id, None if target == "base" else target, stores)
+    fall_back(project.id, None if target == "base" else target, stores, time.time())
     now, before = target or "base", serving or "base"
     log.info("rolled back", extra={"project": project.id, "from": before, "to": now})
     return {
@@ -39,7 +39,7 @@ def roll_back(project: Project, version: str | None, stores: Stores) -> dict[str
     }
 
 
-def fall_back(project: str, version: str | None, stores: Stores) -> None:
+def fall_back(project: str, version: str | None, stores: Stores, now: float) -> None:
     """Serve an earlier ``version`` (None: the base). The challenger, which grew from what is not
     wanted, goes.
 
@@ -48,7 +48,7 @@ def fall_back(project: str, version: str | None, stores: Stores) -> None:
         RefusedError: it is damaged, or a challenger.
     """
     with stores.database.transaction():
-        stores.adapters.serve(project, version, time.time())
+        stores.adapters.serve(project, version, now)
         stores.adapters.drop_challenger(project)
 
 

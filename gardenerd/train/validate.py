@@ -66,12 +66,6 @@ def validate(
     cards.write_card(candidate, card)
     base_variety = canary.variety(base, base.model, pause)
     done = 0.05
-    incumbent_variety = base_variety
-    if incumbent is not None:
-        served = adapters.attach(base, Path(incumbent.folder), name="incumbent")
-        served.set_adapter("incumbent")
-        incumbent_variety = canary.variety(base, served, pause)
-        base = load_base(base_folder, dtype=torch.float32)
     strength = shrink.shrink(base, candidate, parent, pause)
     done = 0.2
     cards.write_card(candidate, msgspec.structs.replace(card, strength=strength))
@@ -87,6 +81,11 @@ def validate(
     own = [text.text for text in heldout if text.slice != "general"]
     distance = drift.distance(base, model, general, pause)
     filled = filling.costs(base, model, own + general, pause)
+    incumbent_variety = base_variety
+    if incumbent is not None:
+        adapters.attach(base, Path(incumbent.folder), name="incumbent", model=model)
+        model.set_adapter("incumbent")
+        incumbent_variety = canary.variety(base, model, pause)
 
     base = load_base(base_folder, dtype=torch.float32)
     first = 1 - _CONTEST
