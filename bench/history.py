@@ -18,6 +18,8 @@ _MIN_LINES = 3  # added together; single lines tell little without what stands a
 _MAX_WEEK_BYTES = 60_000
 _MAX_OLD_BYTES = 60_000
 _OLD_FILE_BYTES = 6_000
+_CHURN_WEEKS = 6
+_WEEK = 7 * 86_400
 
 
 class History:
@@ -55,6 +57,19 @@ class History:
         """The code files that differ between two commits, those that are gone among them."""
         names = ("diff", "--name-only", "--no-renames", before, after)
         return [path for path in self._git(*names).splitlines() if path.endswith(_CODE)]
+
+    def churning(self, commit: str) -> set[str]:
+        """The code files that changed in most of the six weeks before a commit."""
+        end = int(self._git("log", "-1", "--format=%ct", commit))
+        since = f"--since={end - _CHURN_WEEKS * _WEEK}"
+        weeks: dict[str, set[int]] = {}
+        week = 0
+        for line in self._git("log", "--format=@%ct", "--name-only", since, commit).splitlines():
+            if line.startswith("@"):
+                week = (end - int(line[1:])) // _WEEK
+            elif line.endswith(_CODE):
+                weeks.setdefault(line, set()).add(week)
+        return {path for path, changed in weeks.items() if len(changed) > _CHURN_WEEKS / 2}
 
     def old_code(self) -> dict[str, str]:
         """The beginnings of held-out code files as they stand now; bounded."""

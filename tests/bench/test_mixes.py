@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.mixes import Buffer, Mix, Week
+from bench.learner import Buffer, Mix, Week
 from gardenerd.workers.jobs import Example
 
 
@@ -11,7 +11,7 @@ def week(path: str, *names: str) -> Week:
         Example(id=f"{path}/{name}", path=path, kind="function", language="python", text=name)
         for name in names
     ]
-    return Week(examples=examples, changed={path}, next={})
+    return Week(examples=examples, changed={path}, churning=set(), next={})
 
 
 def test_code_that_a_file_lost_leaves_and_other_files_stay() -> None:
@@ -32,3 +32,16 @@ def test_a_mix_replays_its_share_of_what_was_learned() -> None:
         chosen = buffer.compose(Mix("", share), 20, night=1)
         assert len(chosen) == 20
         assert sum(int(example.text) < 20 for example in chosen) == replayed
+
+
+def test_what_churns_waits_until_it_rests() -> None:
+    buffer = Buffer()
+    buffer.take(week("a.py", "one", "two"), 0.0)
+    busy = week("b.py", "three")
+    busy.churning.add("b.py")
+    buffer.take(busy, 0.0)
+    resting = Mix("", 0.5, resting=True)
+    assert {each.path for each in buffer.compose(resting, 10, night=1)} == {"a.py"}
+    assert len(buffer.compose(Mix("", 0.5), 10, night=1)) == 3
+    buffer.take(week("a.py", "one", "two"), 1.0)
+    assert len(buffer.compose(resting, 10, night=2)) == 3
