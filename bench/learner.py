@@ -16,12 +16,11 @@ from gardenerd.core import replay
 from gardenerd.models import adapters, nll
 from gardenerd.models.card import WEIGHTS, Card, read_card, write_card
 from gardenerd.models.info import resolve, train_defaults
-from gardenerd.models.load import Base, load_base
+from gardenerd.models.load import Base, load_base, training_dtype
 from gardenerd.seedling import MODEL_DIR
 from gardenerd.settings import Train
 from gardenerd.train import anchor, dataset, evaluate, examples, loop, objective, shrink
 from gardenerd.train import model as adapted
-from gardenerd.train.run import training_dtype
 from gardenerd.workers.jobs import AdapterRef, Example, HeldOutText, Hyperparameters
 
 _FIRST = 3  # times the steps, in the first night, which has all of the project to learn
@@ -148,14 +147,7 @@ class Learner:
         begun = None if self._mix.merged else parent
         chosen = objective.held(chosen, parent)
         model = adapted.prepare(base, chosen, begun)
-        rows = dataset.Rows(
-            base,
-            kept,
-            max_length=chosen.max_length,
-            rows_per_step=1,
-            fim_rate=chosen.fim_rate,
-            seed=number,
-        )
+        rows = dataset.rows_of(base, kept, chosen)
         folder = self._folder / f"v{number}"
         folder.mkdir(parents=True)
         result = loop.train(

@@ -51,10 +51,9 @@ from transformers import (
 )
 
 from gardenerd.models import adapters, nll
-from gardenerd.models.load import Base, load_base
+from gardenerd.models.load import Base, load_base, training_dtype
 from gardenerd.train import dataset, loop
 from gardenerd.train import model as adapted
-from gardenerd.train.run import training_dtype
 from gardenerd.workers.jobs import Example, Hyperparameters
 
 FUNCTIONS = 256

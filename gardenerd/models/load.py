@@ -43,6 +43,17 @@ def pick_device() -> torch.device:
     return torch.device("cpu")
 
 
+def training_dtype() -> torch.dtype:
+    """What a run computes in: bfloat16 where matrix products are faster in it, else float32."""
+    if torch.cuda.is_available():
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    if torch.backends.mps.is_available():
+        return torch.bfloat16
+    able = torch.cpu.get_capabilities()
+    fast = able.get("avx512_bf16") or able.get("amx_bf16")
+    return torch.bfloat16 if fast else torch.float32
+
+
 def load_base(
     folder: Path,
     *,

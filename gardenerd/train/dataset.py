@@ -18,7 +18,7 @@ from gardenerd.models import nll
 from gardenerd.models.load import Base
 from gardenerd.train.anchor import KIND
 from gardenerd.train.spans import Spans, spans_of
-from gardenerd.workers.jobs import Example
+from gardenerd.workers.jobs import Example, Hyperparameters
 
 _FIM_NAMES = (
     ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),  # Qwen, the seedling
@@ -107,7 +107,7 @@ class Rows:
         self._spans: dict[int, Spans] = {}
         """By number of the example: each is parsed once, when it is first to be filled in."""
         self._max_length = max_length
-        self._rows_per_step = rows_per_step
+        self.rows_per_step = rows_per_step
         self._fim = fim_tokens(base) if fim_rate > 0 else None
         self._fim_rate = fim_rate
         self._seed = seed
@@ -147,10 +147,10 @@ class Rows:
         draw.shuffle(rows)
         # The rest of one pass shares a step with the next pass's first rows, so no step is small.
         rest = []
-        if self._steps and len(self._steps[-1]) < self._rows_per_step:
+        if self._steps and len(self._steps[-1]) < self.rows_per_step:
             rest = self._steps.pop()
         rows = rest + rows
-        size = self._rows_per_step
+        size = self.rows_per_step
         self._steps += [rows[i : i + size] for i in range(0, len(rows), size)]
         self._epochs += 1
 
@@ -174,6 +174,18 @@ class Rows:
             Document(tokens[i : i + size], example.weight, anchor=anchor, example=number)
             for i in range(0, len(tokens) - 1, size - 1)
         ]
+
+
+def rows_of(base: Base, examples: Sequence[Example], chosen: Hyperparameters) -> Rows:
+    """The training set of a run."""
+    return Rows(
+        base,
+        examples,
+        max_length=chosen.max_length,
+        rows_per_step=max(1, chosen.batch_tokens // chosen.max_length),
+        fim_rate=chosen.fim_rate,
+        seed=chosen.seed,
+    )
 
 
 def cut(text: str, draw: random.Random, spans: Spans) -> tuple[str, str, str]:
@@ -209,6 +221,16 @@ def pack(documents: Sequence[Document], max_length: int) -> list[Row]:
         row.length += need
         by_room.setdefault(max_length - row.length, []).append(row)
     return rows
+
+
+def predicted(rows: Sequence[Row]) -> int:
+    """How many tokens of the rows are predicted."""
+    return sum(
+        token not in document.quiet
+        for row in rows
+        for document in row.documents
+        for token in document.tokens[1:]
+    )
 
 
 def collate(

@@ -12,7 +12,7 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from accelerate import Accelerator
 
 from gardenerd.core import memory
 from gardenerd.models.load import Base
-from gardenerd.train import attention, checkpoint, dataset, lora, objective, selftest
+from gardenerd.train import attention, checkpoint, costs, dataset, lora, objective, ranks, selftest
 from gardenerd.train import model as adapted
 from gardenerd.workers.jobs import Hyperparameters, TrainProgress
 
@@ -84,7 +84,7 @@ def train(
     run.resume()
     saved_at = time.monotonic()
     with lora.fused(model, adapted.NAME):
-        while run.result.finite and run.result.steps < run.steps and not run.out_of_time():
+        while run.ordered(run.result.finite and not run.out_of_time()):
             began = time.monotonic()
             if not run.step(leave, check):
                 run.save()
@@ -97,6 +97,22 @@ def train(
     if run.result.finite:
         run.save()
     return run.result
+
+
+def follow(
+    base: Base, model: Any, rows: dataset.Rows, chosen: Hyperparameters, folder: Path, identity: str
+) -> None:
+    """Take this rank's part of each step that rank 0's :func:`train` orders, until it orders none.
+
+    Raises:
+        TrainingError: rank 0 has ended, or the device does not compute what it should.
+    """
+    run = _Run(base, model, rows, chosen, folder, identity)
+    selftest.require_sound(base, model)
+    run.resume()
+    with lora.fused(model, adapted.NAME):
+        while run.ordered(True):
+            run.step(leave=lambda: False, check=lambda: None)
 
 
 class _Run:
@@ -118,6 +134,7 @@ class _Run:
             mixed_precision="bf16" if base.model.dtype == torch.bfloat16 else "no",
             cpu=base.device.type == "cpu",
         )
+        self._group = ranks.Group(self._accelerator)
         self._optimizer = torch.optim.AdamW(
             list(self._parameters.values()),
             lr=chosen.learning_rate,
@@ -139,7 +156,8 @@ class _Run:
             self._folder / "checkpoint", self._identity, self._parameters, self._optimizer
         )
         if standing is None:
-            metrics.unlink(missing_ok=True)
+            if self._group.leads:
+                metrics.unlink(missing_ok=True)
             self.result.base_digest = adapted.base_digest(self._model)
             return
         self.steps = standing.steps
@@ -150,7 +168,7 @@ class _Run:
             losses=list(standing.losses),
             base_digest=standing.base_digest,
         )
-        if metrics.exists():  # lines of steps that will be done again
+        if self._group.leads and metrics.exists():  # lines of steps that will be done again
             lines = metrics.read_text().splitlines(keepends=True)[: standing.step]
             metrics.write_text("".join(lines))
 
@@ -173,6 +191,11 @@ class _Run:
             self._optimizer,
         )
 
+    def ordered(self, able: bool) -> bool:
+        """Whether another step is to be done: rank 0 says so, and of how many in all."""
+        more, self.steps = self._group.told((able and self.result.steps < self.steps, self.steps))
+        return more
+
     def step(self, leave: Callable[[], bool], check: Callable[[], None]) -> bool:
         """One update of the adapter; False if it was left undone because the run shall leave."""
         number, chosen = self.result.steps, self._chosen
@@ -180,8 +203,10 @@ class _Run:
             # A function of the step, as the data is.
             torch.manual_seed(chosen.seed * 1_000_003 + number)
         rows = self._rows.step(number)
-        size = max(1, self._micro_tokens // chosen.max_length)
+        share = math.ceil(len(rows) / self._group.size)
+        size = max(1, min(self._micro_tokens // chosen.max_length, share))
         parts = [rows[i : i + size] for i in range(0, len(rows), size)]
+        parts = parts[self._group.rank :: self._group.size]
         # Filled up to a fixed shape: every new one costs a processor the making of its kernels (a
         # tenth of the speed, measured), and Apple's GPU memory that it keeps.
         batches = [
@@ -193,7 +218,7 @@ class _Run:
             )
             for part in parts
         ]
-        total = sum(batch.predicted for batch in batches)
+        total = dataset.predicted(rows)
         plain: list[torch.Tensor] = []
         for part, batch in zip(parts, batches, strict=True):
             with self._accelerator.autocast():
@@ -206,11 +231,12 @@ class _Run:
             if leave():
                 self._optimizer.zero_grad()
                 return False
-        norm = torch.nn.utils.clip_grad_norm_(
-            list(self._parameters.values()), chosen.max_grad_norm, foreach=True
-        )
-        self._keep_costs(parts, batches, plain)
-        loss = float(torch.cat(plain).sum()) / total
+        parameters = list(self._parameters.values())
+        self._group.add_gradients(parameters)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, chosen.max_grad_norm, foreach=True)
+        found = self._group.gathered(costs.measured(parts, batches, plain))
+        self.result.costs |= costs.by_example(found)
+        loss = sum(each.nats for each in found) / total
         rate = learning_rate(number, self.steps, chosen)
         if math.isfinite(loss) and bool(torch.isfinite(norm)):
             for group in self._optimizer.param_groups:
@@ -222,28 +248,11 @@ class _Run:
         self.result.steps += 1
         self.result.tokens += total
         self.result.losses.append(loss)
-        line = {"step": number + 1, "loss": loss, "lr": rate, "norm": float(norm), "tokens": total}
-        with (self._folder / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        if self._group.leads:
+            told = {"step": number + 1, "loss": loss, "lr": rate, "norm": float(norm)}
+            with (self._folder / "metrics.jsonl").open("a") as file:
+                file.write(json.dumps({**told, "tokens": total}) + "\n")
         return True
-
-    def _keep_costs(
-        self,
-        parts: Sequence[Sequence[dataset.Row]],
-        batches: Sequence[dataset.Batch],
-        losses: Sequence[torch.Tensor],
-    ) -> None:
-        nats: dict[int, float] = {}
-        tokens: dict[int, int] = {}
-        for part, batch, costs in zip(parts, batches, losses, strict=True):
-            documents = [document for row in part for document in row.documents]
-            # What fills the batch up comes after them.
-            for document, cost in zip(documents, costs.cpu().split(batch.counts), strict=False):
-                if not document.anchor:
-                    number = document.example
-                    nats[number] = nats.get(number, 0.0) + float(cost.sum())
-                    tokens[number] = tokens.get(number, 0) + len(cost)
-        self.result.costs |= {number: nats[number] / max(1, tokens[number]) for number in nats}
 
     def account(self, seconds: float) -> None:
         """Count a step's time, and once the speed is known, plan as many steps as time allows."""

@@ -12,14 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
-import torch
 
 from gardenerd import durable
 from gardenerd.core import gate, memory
 from gardenerd.errors import ModelError, TrainingError
 from gardenerd.models import card as cards
-from gardenerd.models.load import Base, load_base
-from gardenerd.train import anchor, dataset, evaluate, examples, fresh, loop, objective
+from gardenerd.models.load import Base, load_base, training_dtype
+from gardenerd.train import anchor, dataset, evaluate, examples, fresh, loop, objective, ranks
 from gardenerd.train import model as adapted
 from gardenerd.train.lines import read_lines
 from gardenerd.train.track import Tracker, tracked
@@ -106,7 +105,7 @@ class _Run:
         data_digest = _digest(msgspec.json.encode(kept))
         clock.lap("preparing")
 
-        result, seen = self._train(base, model, kept, chosen, data_digest)
+        result, seen = self._train(base, model, kept, chosen, parent, data_digest)
         unchanged = adapted.base_digest(model) == result.base_digest
         adapted.save(model, self._candidate)
         del model, base
@@ -170,29 +169,29 @@ class _Run:
         model: adapted.PeftModel,
         kept: list[Example],
         chosen: Hyperparameters,
+        parent: AdapterRef | None,
         data_digest: str,
     ) -> tuple[loop.Result, int]:
         """Train; gives how many examples the steps came to, too, and writes which."""
-        rows = dataset.Rows(
-            base,
-            kept,
-            max_length=chosen.max_length,
-            rows_per_step=max(1, chosen.batch_tokens // chosen.max_length),
-            fim_rate=chosen.fim_rate,
-            seed=chosen.seed,
+        rows = dataset.rows_of(base, kept, chosen)
+        identity = _digest(data_digest, base.info.fingerprint, msgspec.json.encode(chosen))
+        shared = ranks.Shared(
+            base=self._job.base, parent=parent, hyperparameters=chosen, identity=identity
         )
         self._report(TrainProgress(phase="training", percent=_PREPARED))
-        result = loop.train(
-            base,
-            model,
-            rows,
-            chosen,
-            self._folder,
-            identity=_digest(data_digest, base.info.fingerprint, msgspec.json.encode(chosen)),
-            report=self._trained,
-            leave=self._leave,
-            check=self._check,
-        )
+        size = ranks.useful(base.device, rows.rows_per_step)
+        with ranks.followers(self._folder, shared, kept, size):
+            result = loop.train(
+                base,
+                model,
+                rows,
+                chosen,
+                self._folder,
+                identity=identity,
+                report=self._trained,
+                leave=self._leave,
+                check=self._check,
+            )
         seen = {kept[number].id: result.costs.get(number) for number in rows.seen(result.steps)}
         durable.write_file(self._folder / SEEN, msgspec.json.encode(seen))
         return result, len(seen)
@@ -272,17 +271,6 @@ def _metrics(answer: RunReport) -> dict[str, float]:
         for model, value in scores.items()
     }
     return {**found, "strength": answer.strength, "distance": answer.distance}
-
-
-def training_dtype() -> torch.dtype:
-    """bfloat16 where matrix products are faster in it, else float32."""
-    if torch.cuda.is_available():
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    if torch.backends.mps.is_available():
-        return torch.bfloat16
-    able = torch.cpu.get_capabilities()
-    fast = able.get("avx512_bf16") or able.get("amx_bf16")
-    return torch.bfloat16 if fast else torch.float32
 
 
 class _Clock:

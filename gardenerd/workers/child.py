@@ -203,12 +203,13 @@ class Child:
                 )
 
     def freeze(self) -> None:
-        """Stop the child where it stands; it uses no processor time until :meth:`thaw`."""
-        self._signal(signal.SIGSTOP)
+        """Stop the child where it stands, and its own children; none of them uses processor time
+        until :meth:`thaw`."""
+        self._signal_group(signal.SIGSTOP)
         self._frozen = self._process is not None
 
     def thaw(self) -> None:
-        self._signal(signal.SIGCONT)
+        self._signal_group(signal.SIGCONT)
         self._frozen = False
         if self._process is not None:
             self._process.heard = time.monotonic()
@@ -414,9 +415,14 @@ class Child:
             with contextlib.suppress(ProcessLookupError):
                 self._process.popen.send_signal(number)
 
+    def _signal_group(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.popen.pid, number)
+
     def _kill(self, process: _Process) -> None:
         with contextlib.suppress(ProcessLookupError):
-            process.popen.kill()
+            os.killpg(process.popen.pid, signal.SIGKILL)
 
     def _log_file(self) -> Path:
         return self._home.logs / f"{self.kind}-worker.log"

@@ -1,6 +1,7 @@
 """A real child on the real harness whose jobs misbehave on demand."""
 
 import os
+import subprocess
 import time
 
 from gardenerd.errors import ModelError
@@ -23,6 +24,10 @@ class Fail(Job, kw_only=True, frozen=True):
     kind: str
 
 
+class Spawn(Job, kw_only=True, frozen=True):
+    """Start a child of its own and answer with its process number."""
+
+
 class Quick(Job, kw_only=True, frozen=True):
     pass
 
@@ -37,6 +42,8 @@ def handle(job: Job, context: Context) -> Done:
             return Done(count=n)
         case Die():
             os._exit(9)
+        case Spawn():
+            return Done(count=subprocess.Popen(["sleep", "600"]).pid)
         case Fail(kind="typed"):
             raise ModelError("the model is damaged", hint="pull it again")
         case Fail():
@@ -48,9 +55,8 @@ def handle(job: Job, context: Context) -> Done:
 def main() -> None:
     endpoint, _ = child_arguments()
     lane = {Quick: "quick"}
-    Harness(
-        endpoint, Count | Die | Fail | Quick, handle, lane=lambda job: lane.get(type(job), "main")
-    ).serve()
+    jobs = Count | Die | Fail | Quick | Spawn
+    Harness(endpoint, jobs, handle, lane=lambda job: lane.get(type(job), "main")).serve()
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from gardenerd.errors import ModelError, WorkerError
 from gardenerd.paths import Home
 from gardenerd.workers.child import Child
 from gardenerd.workers.jobs import Done
-from tests.workers.odd_child import Count, Die, Fail, Quick
+from tests.workers.odd_child import Count, Die, Fail, Quick, Spawn
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -132,6 +132,27 @@ def test_a_frozen_child_uses_no_processor_time_and_goes_on(drive) -> None:
         assert process.cpu_times() == before
         child.thaw()
         assert (await job).count == 200
+
+    drive(scenario)
+
+
+def test_its_own_children_freeze_and_go_with_it(drive) -> None:
+    async def scenario(child: Child) -> None:
+        process = psutil.Process((await child.call(Spawn(), Done)).count)
+        for act, status in (
+            (child.freeze, psutil.STATUS_STOPPED),
+            (child.thaw, psutil.STATUS_SLEEPING),
+        ):
+            act()
+            while process.status() != status:
+                await asyncio.sleep(0.01)
+        hung = asyncio.create_task(child.call(Count(n=100_000, pause=0.01), Done))
+        await child.call(Quick(), Done)
+        await child.stop(grace=0.0)
+        with pytest.raises(WorkerError):
+            await hung
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            await asyncio.sleep(0.01)
 
     drive(scenario)
 
