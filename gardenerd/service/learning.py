@@ -8,19 +8,20 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 
-from gardenerd.core import effects, events, hours
+from gardenerd.core import effects, events
 from gardenerd.core.machine import Loop, step
-from gardenerd.core.pace import Verdict, in_window, may_train
+from gardenerd.core.pace import Verdict
 from gardenerd.core.turns import next_turn
-from gardenerd.errors import CancelledError, GardenerError, RefusedError, WorkerError
+from gardenerd.errors import GardenerError, RefusedError, WorkerError
 from gardenerd.host import Host, energy
 from gardenerd.paths import Home
 from gardenerd.service import backlog, needs, promoting, versions
+from gardenerd.service.following import Following
+from gardenerd.service.pacing import Pacing
 from gardenerd.service.preparing import TooLittle, prepare, read_job
 from gardenerd.service.presence import Presence
 from gardenerd.settings import Settings
@@ -38,10 +39,6 @@ _FROZEN_SECONDS = 120.0
 # Looking at the host costs a process; while a run yields to its user it is worth it.
 _WATCH_SECONDS = 0.5
 _ATTEMPTS = 2
-_PAUSED_UNTIL = "paused_until"
-# When the machine was last awake in a window; written this often while it is.
-_AWAKE = "awake_in_window"
-_AWAKE_SECONDS = 600.0
 
 
 class Learning:
@@ -66,15 +63,14 @@ class Learning:
         self._stores = stores
         self._index = index
         self._trainer = trainer
-        self._presence = Presence(host, stores.activity)
+        self._pacing = Pacing(Presence(host, stores.activity), settings.loop, stores)
+        self._following = Following()
         self._publish = publish
         self._work: asyncio.Task[None] | None = None
         self._attempts = 0
         self._suspending = False
         self._closing = False
         self._frozen_at: float | None = None
-        self._waiters: dict[str, asyncio.Future[dict[str, Any]]] = {}
-        self._followers: dict[str, list[Callable[[dict[str, Any]], None]]] = {}
 
     # --- what the operations ask --------------------------------------------------------------
 
@@ -101,27 +97,21 @@ class Learning:
     async def result(
         self, run: str, on_progress: Callable[[dict[str, Any]], None] | None = None
     ) -> dict[str, Any]:
-        """Wait for the end of ``run`` and give its outcome."""
-        if run not in self._waiters:
-            raise RefusedError(f"run {run} is not under way", hint="see `gardenerctl history`")
-        followers = self._followers.setdefault(run, [])
-        if on_progress is not None:
-            followers.append(on_progress)
-        try:
-            return await asyncio.shield(self._waiters[run])
-        finally:
-            if on_progress is not None:
-                followers.remove(on_progress)
+        """Wait for the end of ``run`` and give its outcome.
+
+        Raises:
+            RefusedError: it is not under way.
+        """
+        return await self._following.result(run, on_progress)
 
     def pause(self, seconds: float | None) -> None:
         """Hold training until resumed, or for ``seconds``; survives a restart."""
-        until = None if seconds is None else time.time() + seconds
-        self._stores.meta.set(_PAUSED_UNTIL, "forever" if until is None else repr(until))
+        self._pacing.pause(seconds)
         self._tell(events.Held(by="person", reason="paused by you"))
         self._publish("loop", "held", {"seconds": seconds})
 
     def resume(self) -> None:
-        self._stores.meta.set(_PAUSED_UNTIL, None)
+        self._pacing.resume()
         self._tell(events.Released(by="person"))
 
     def cancel(self) -> str:
@@ -138,17 +128,14 @@ class Learning:
 
     def touch(self) -> None:
         """The user did something: a run that nobody asked for yields at once."""
-        self._presence.touch()
+        self._pacing.touch()
         if self.loop.busy and not self.loop.attended and "host" not in self.loop.held:
             self._tell(events.Held(by="host", reason="you are back"))
 
     @property
     def paused_until(self) -> float | None:
         """Seconds since the epoch, ``inf`` until resumed, None when not paused."""
-        value = self._stores.meta.get(_PAUSED_UNTIL)
-        if value is None:
-            return None
-        return float("inf") if value == "forever" else float(value)
+        return self._pacing.paused_until
 
     # --- life ---------------------------------------------------------------------------------
 
@@ -162,7 +149,7 @@ class Learning:
             )
             if resumable and not self.loop.busy:
                 attended = bool(run.settings.get("attended"))
-                self._await(run.id)
+                self._following.begin(run.id)
                 self._tell(events.Recovered(run=run.id, project=run.project, attended=attended))
             else:
                 reason = "the daemon ended while it was being prepared"
@@ -219,24 +206,12 @@ class Learning:
             self._work.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._work
-        for waiter in self._waiters.values():
-            if not waiter.done():
-                waiter.set_exception(CancelledError("the daemon is stopping"))
-                waiter.exception()  # a waiter that nobody awaits is no defect
+        self._following.close()
 
     async def _verdict(self, new_examples: int | None) -> Verdict:
         """The pace's decision; None asks whether a run under way may go on."""
         own = {child.pid for child in (self._index, self._trainer) if child.pid}
-        facts = await self._presence.facts(new_examples, self.paused_until, own)
-        window = hours.window(self._settings.loop, facts.activity, facts.active_days)
-        awake = float(self._stores.meta.get(_AWAKE) or 0.0)
-        if window is not None and in_window(facts.minute, window):
-            if facts.now - awake > _AWAKE_SECONDS:
-                self._stores.meta.set(_AWAKE, repr(facts.now))
-            awake = facts.now
-        since = min((project.added for project in self._stores.projects.all()), default=None)
-        facts = replace(facts, tending_since=since, awake_in_window=awake)
-        return may_train(facts, self._settings.loop)
+        return await self._pacing.verdict(new_examples, own)
 
     async def _lacking(self, project: str) -> str:
         return await asyncio.to_thread(
@@ -265,7 +240,7 @@ class Learning:
     def _do(self, effect: effects.Effect) -> None:
         match effect:
             case effects.Prepare(run=run, project=project, attended=attended):
-                self._await(run)
+                self._following.begin(run)
                 self._start_work(self._prepare(run, project, attended))
             case effects.Launch(run=run):
                 self._start_work(self._train(run))
@@ -373,8 +348,7 @@ class Learning:
         self.progress = progress
         body = {"run": self.loop.run, "state": self.loop.phase, **msgspec.to_builtins(progress)}
         self._publish("train", "progress", body)
-        for follower in self._followers.get(self.loop.run, []):
-            follower(body)
+        self._following.show(self.loop.run, body)
 
     def _abort(self, run: str) -> None:
         work = self._work
@@ -423,13 +397,7 @@ class Learning:
         log.info("run ended", extra={"run": run, "outcome": outcome, "reason": reason})
         self._tell(events.Ended(run=run, outcome=outcome, reason=reason))
         self._publish("train", "ended", result)
-        self._followers.pop(run, None)
-        waiter = self._waiters.pop(run, None)
-        if waiter is not None and not waiter.done():
-            waiter.set_result(result)
-
-    def _await(self, run: str) -> None:
-        self._waiters[run] = asyncio.get_running_loop().create_future()
+        self._following.end(run, result)
 
     def _announce(self) -> None:
         self._publish(

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from gardenerd.errors import SettingsError, TrainingError
 from gardenerd.models import adapters
-from gardenerd.models.card import WEIGHTS, Card
+from gardenerd.models.card import WEIGHTS, read_card
 from gardenerd.models.load import Base
 from gardenerd.workers.jobs import AdapterRef, Hyperparameters
 
@@ -34,11 +34,27 @@ def continued(base: Base, chosen: Hyperparameters, parent: AdapterRef | None) ->
     """
     if parent is None or chosen.anew:
         return None
-    card = adapters.verify(Path(parent.folder), base.info.fingerprint)
-    if _continues(card, chosen):
+    adapters.verify(Path(parent.folder), base.info.fingerprint)
+    if continues(chosen, parent):
         return parent
     log.warning("the adapter starts anew", extra={"parent": parent.version})
     return None
+
+
+def continues(chosen: Hyperparameters, parent: AdapterRef | None) -> bool:
+    """Whether the parent's card lets a run go on from it.
+
+    Raises:
+        AdapterError: there is no such card.
+    """
+    if parent is None or chosen.anew:
+        return False
+    card = read_card(Path(parent.folder))
+    return (
+        card.rank == chosen.rank
+        and card.alpha == chosen.alpha
+        and _names(card.target_modules) == _names(chosen.target_modules)
+    )
 
 
 def prepare(base: Base, chosen: Hyperparameters, parent: AdapterRef | None) -> PeftModel:
@@ -119,14 +135,6 @@ def base_digest(model: Any) -> str:
 
 def _names(modules: str | tuple[str, ...]) -> set[str]:
     return {modules} if isinstance(modules, str) else set(modules)
-
-
-def _continues(card: Card, chosen: Hyperparameters) -> bool:
-    return (
-        card.rank == chosen.rank
-        and card.alpha == chosen.alpha
-        and _names(card.target_modules) == _names(chosen.target_modules)
-    )
 
 
 def _require_modules(model: Any, names: set[str]) -> None:

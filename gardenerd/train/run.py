@@ -151,9 +151,10 @@ class _Run:
         offered = read_lines(self._folder / "train.jsonl", Example)
         kept, dropped = examples.clean(offered, heldout)
         if kept:
-            goes_on = self._job.parent is not None and not self._job.hyperparameters.anew
+            chosen = self._job.hyperparameters
+            goes_on = adapted.continues(chosen, self._job.parent)
             share = anchor.SHARE_FROM_PARENT if goes_on else anchor.SHARE
-            anchors = anchor.anchors(len(kept), self._job.hyperparameters.seed, share)
+            anchors = anchor.anchors(len(kept), chosen.seed, share)
             kept += examples.clean(anchors, heldout)[0]
         if not kept:
             raise TrainingError(

@@ -152,6 +152,8 @@ def test_a_parent_of_another_rank_is_left_and_the_adapter_starts_anew(
     job = make_run(tmp_path / "run", llama, parent=AdapterRef(version="v1", folder=str(old)))
     report, _ = do(job)
     assert report.trained_parameters == report.planned_parameters
+    first, _ = do(make_run(tmp_path / "first", llama))
+    assert report.examples == first.examples  # with as many anchors as from the base
 
 
 def test_an_incumbent_of_another_base_is_refused(llama: Path, qwen2: Path, tmp_path: Path) -> None:
