@@ -26,6 +26,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast_object_list, gather_object
 
 from gardenerd.errors import TrainingError
+from gardenerd.train.lines import read_lines
 from gardenerd.workers.jobs import AdapterRef, Example, Hyperparameters
 
 T = TypeVar("T")
@@ -89,8 +90,7 @@ def read(folder: Path) -> tuple[Shared, list[Example]]:
     """What :func:`followers` wrote."""
     place = folder / "ranks"
     shared = msgspec.json.decode((place / _JOB).read_bytes(), type=Shared)
-    lines = (place / _EXAMPLES).read_bytes().splitlines()
-    return shared, [msgspec.json.decode(line, type=Example) for line in lines]
+    return shared, read_lines(place / _EXAMPLES, Example)
 
 
 def meeting(folder: Path) -> Path:
