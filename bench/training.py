@@ -15,7 +15,6 @@ import json
 import logging
 import os
 import random
-import resource
 import statistics
 import sys
 import sysconfig
@@ -52,7 +51,7 @@ from transformers import (
 
 from gardenerd.models import adapters, nll
 from gardenerd.models.load import Base, load_base, training_dtype
-from gardenerd.train import dataset, loop
+from gardenerd.train import dataset, loop, run
 from gardenerd.train import model as adapted
 from gardenerd.workers.jobs import Example, Hyperparameters
 
@@ -192,18 +191,18 @@ def ours(folder: Path, texts: list[str], held: list[str], tokens: float) -> dict
         for i, text in enumerate(texts)
     ]
     model = adapted.prepare(base, chosen, None)
-    rows = dataset.Rows(base, examples, max_length=_ROW, rows_per_step=1, fim_rate=0.0, seed=0)
+    rows = dataset.rows_of(base, examples, chosen)
     per_step = sum(row.length - len(row.documents) for row in rows.step(0))
     steps = max(2, round(tokens / per_step))
     chosen = msgspec.structs.replace(chosen, steps=steps)
-    with tempfile.TemporaryDirectory() as run:
+    with tempfile.TemporaryDirectory() as folder_of_run:
         began = time.perf_counter()
         result = loop.train(
             base,
             model,
             rows,
             chosen,
-            Path(run),
+            Path(folder_of_run),
             identity="",
             report=lambda _progress: None,
             leave=lambda: False,
@@ -253,8 +252,7 @@ def _measured(recipe: Callable[..., dict[str, float]], *arguments: Any) -> dict[
     warnings.simplefilter("ignore", FutureWarning)
     logging.getLogger("transformers").setLevel(logging.ERROR)
     found = recipe(*arguments)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS, else KiB
-    return {**found, "peak_mb": peak / 1e6 if sys.platform == "darwin" else peak * 1_024 / 1e6}
+    return {**found, "peak_mb": run.peak_memory() / 1e6}
 
 
 def _mean_nats(base: Base, model: Any, held: list[str]) -> float:

@@ -68,10 +68,6 @@ class Batch:
     counts: list[int]
     """How many tokens are predicted in each; m in all."""
 
-    @property
-    def predicted(self) -> int:
-        return self.targets.numel()
-
 
 def fim_tokens(base: Base) -> tuple[int, int, int] | None:
     """Prefix, suffix and middle mark of the base's vocabulary, or None if it has none."""

@@ -130,7 +130,7 @@ class _Run:
             loss_last=_mean(result.losses[-3:]),
             tokens_per_second=result.tokens / result.seconds if result.seconds else 0.0,
             seconds=clock.seconds,
-            peak_rss_bytes=_peak_memory(),
+            peak_rss_bytes=peak_memory(),
             expected_rss_bytes=expected,
             fresh=self._fresh,
         )
@@ -299,7 +299,8 @@ def _mean(values: list[float]) -> float:
     return sum(values) / len(values) if values else 0.0
 
 
-def _peak_memory() -> int:
+def peak_memory() -> int:
+    """Bytes that this process had in memory at most."""
     # Linux counts kilobytes, macOS bytes.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -205,13 +205,14 @@ class Child:
     def freeze(self) -> None:
         """Stop the child where it stands, and its own children; none of them uses processor time
         until :meth:`thaw`."""
-        self._signal_group(signal.SIGSTOP)
+        if self._process is not None:
+            self._signal_group(self._process, signal.SIGSTOP)
         self._frozen = self._process is not None
 
     def thaw(self) -> None:
-        self._signal_group(signal.SIGCONT)
         self._frozen = False
         if self._process is not None:
+            self._signal_group(self._process, signal.SIGCONT)
             self._process.heard = time.monotonic()
 
     def terminate(self) -> None:
@@ -233,7 +234,7 @@ class Child:
             try:
                 await asyncio.wait_for(process.popen.wait(), grace)
             except TimeoutError:
-                self._kill(process)
+                self._signal_group(process, signal.SIGKILL)
                 await process.popen.wait()
             await self._bury(process, WorkerError(f"the {self.kind} worker was stopped"))
         finally:
@@ -264,7 +265,7 @@ class Child:
             if self._frozen:  # that time is not the child's
                 began = time.monotonic()
             if time.monotonic() - began > _START_SECONDS:
-                self._kill(process)
+                self._signal_group(process, signal.SIGKILL)
                 raise WorkerError(
                     f"the {self.kind} worker did not start within {_START_SECONDS:.0f} s",
                     hint="try again; `gardenerctl logs` tells more",
@@ -372,7 +373,7 @@ class Child:
                 continue
             if time.monotonic() - process.heard > _HANG_SECONDS:
                 log.error("worker hangs", extra={"kind": self.kind, "pid": process.popen.pid})
-                self._kill(process)
+                self._signal_group(process, signal.SIGKILL)
                 continue
             with contextlib.suppress(WorkerError):
                 await self._send(process, Ping())
@@ -415,14 +416,10 @@ class Child:
             with contextlib.suppress(ProcessLookupError):
                 self._process.popen.send_signal(number)
 
-    def _signal_group(self, number: signal.Signals) -> None:
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.popen.pid, number)
-
-    def _kill(self, process: _Process) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.popen.pid, signal.SIGKILL)
+    def _signal_group(self, process: _Process, number: signal.Signals) -> None:
+        # macOS refuses where Linux finds nothing: all of the group have ended.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.popen.pid, number)
 
     def _log_file(self) -> Path:
         return self._home.logs / f"{self.kind}-worker.log"
