@@ -10,7 +10,7 @@ from tree_sitter import Node
 
 from gardenerd.index.docstrings import clean_comment, clean_docstring
 from gardenerd.index.languages import GRAMMARS, Grammar, parser_for
-from gardenerd.index.naming import named, text_of
+from gardenerd.index.naming import body_of, container_kind, named, text_of
 
 _MAX_SYMBOL = 200
 _MAX_SIGNATURE = 300
@@ -147,9 +147,9 @@ class _Walk:
         comments: tuple[int, int] | None,
         scope: _Scope,
     ) -> _Scope | None:
-        kind = self._grammar.containers[node.type]
+        kind = container_kind(node, self._grammar.containers[node.type])
         name = self._container_name(node)
-        body = node.child_by_field_name("body")
+        body = body_of(node)
         if kind and body is None and self._language == "cpp":
             return None  # `struct stat s;` only mentions it
         if kind and name:
@@ -157,20 +157,29 @@ class _Walk:
         if body is None or scope.depth >= _MAX_DEPTH:
             return None
         prefix = f"{scope.prefix}{name}." if name else scope.prefix
-        return _Scope(
-            iter(body.named_children),
-            prefix[:_MAX_SYMBOL],
-            bool(kind),
-            scope.depth + 1,
-            0,
-        )
+        # A nameless container (a companion object, `class << self`) is a part of the one around it.
+        inside = bool(kind) or (not name and scope.inside)
+        children = [*self._before_body(node, body), *body.named_children]
+        return _Scope(iter(children), prefix[:_MAX_SYMBOL], inside, scope.depth + 1, 0)
+
+    def _before_body(self, node: Node, body: Node) -> list[Node]:
+        """Comments that Ruby's grammar keeps outside of the body that they begin."""
+        return [
+            child
+            for child in node.named_children
+            if child.type in self._grammar.leading
+            and node.start_point[0] < child.start_point[0] <= body.start_point[0]
+            and child.end_byte <= body.start_byte
+        ]
 
     def _container_name(self, node: Node) -> str:
         if node.type == "impl_item":
             target = node.child_by_field_name("type")
             return "" if target is None else re.sub(r"<.*", "", text_of(target), flags=re.S)
         name = node.child_by_field_name("name")
-        return "" if name is None else text_of(name).strip("'\"").replace("::", ".")
+        if name is None:
+            return ""
+        return re.sub(r"::|\\", ".", re.sub(r"<.*", "", text_of(name), flags=re.S).strip("'\""))
 
     def _add(
         self,
@@ -184,7 +193,7 @@ class _Walk:
         *,
         container: bool = False,
     ) -> None:
-        body = node.child_by_field_name("body")
+        body = body_of(node)
         self._found.append(
             Definition(
                 symbol=re.sub(r"\s+", " ", f"{scope.prefix}{name}")[:_MAX_SYMBOL],
@@ -205,6 +214,8 @@ class _Walk:
                 if (part := node.child_by_field_name(name)) is not None:
                     end = part.end_byte
                     break
+        elif body is not None:
+            end = min([end, *(child.start_byte for child in self._before_body(node, body))])
         text = self._source[start : min(end, start + 2 * _MAX_SIGNATURE)].decode(errors="replace")
         if body is None:
             text = text.split("\n", 1)[0]

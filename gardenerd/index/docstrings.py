@@ -18,7 +18,9 @@ def clean_docstring(literal: str) -> str:
     return inspect.cleandoc(text)[:_MAX_DOCSTRING].strip()
 
 
-_COMMENT_EDGE = re.compile(r"^\s*(?:///?!?|/\*[*!]?|\*/|\*(?!/)|\#(?!\[))?[ \t]?|\*/\s*$", re.M)
+_COMMENT_EDGE = re.compile(
+    r"^\s*(?:///?!?|/\*[*!]?|\*/|\*(?!/)|\#(?!\[)|--(?!-))?[ \t]?|\*/\s*$", re.M
+)
 _ATTRIBUTE = re.compile(r"^\s*(?:#!?\[|@\w)")
 
 

@@ -20,6 +20,8 @@ _TYPE_SPECIFIERS = {
     "union_specifier": "struct",
     "enum_specifier": "enum",
 }
+_FIXED_NAMES = {"init_declaration": "init", "deinit_declaration": "deinit"}
+_SWIFT_KINDS = {"struct": "struct", "enum": "enum", "extension": "extension", "actor": "class"}
 _GO_KINDS = {"struct_type": "struct", "interface_type": "interface"}
 
 
@@ -36,10 +38,16 @@ def named(node: Node, kind: str, language: str, *, inside: bool) -> Named | None
         return _js_valued(node, inside=inside)
     if language in ("c", "cpp"):
         return _c_named(node, kind, inside=inside)
+    if language in _PECULIAR:
+        name = _PECULIAR[language](node)
+        return (name, kind, node) if name else None
     name_node = node.child_by_field_name("name")
     if name_node is None:
-        return None
-    name = text_of(name_node)
+        # Kotlin has an alias's name as its type; Swift has `init` and `deinit`, Java's are named.
+        alias = node.child_by_field_name("type") if node.type == "type_alias" else None
+        name = text_of(alias) if alias else _FIXED_NAMES.get(node.type, "")
+        return (name, kind, node) if name else None
+    name = _FIXED_NAMES.get(node.type) or text_of(name_node)
     if language == "go":
         if node.type == "method_declaration":
             name = f"{_go_receiver(node)}{name}"
@@ -52,6 +60,62 @@ def named(node: Node, kind: str, language: str, *, inside: bool) -> Named | None
     if kind == "function" and inside:
         kind = "method"
     return name, kind, node
+
+
+def body_of(node: Node) -> Node | None:
+    """Where a definition's body stands; not every grammar has a field for it."""
+    body = node.child_by_field_name("body")
+    if body is not None:
+        return body
+    return next((c for c in reversed(node.named_children) if c.type.endswith("_body")), None)
+
+
+def container_kind(node: Node, kind: str) -> str:
+    """The kind of a container, where the grammar has one type of node for several."""
+    if node.type != "class_declaration":
+        return kind
+    told = node.child_by_field_name("declaration_kind")  # Swift
+    if told is not None:
+        return _SWIFT_KINDS.get(told.type, kind)
+    words = {word for child in node.children for word in _said(child)}  # Kotlin
+    return next((each for each in ("interface", "enum") if each in words), kind)
+
+
+def _said(child: Node) -> list[str]:
+    if child.type == "modifiers":
+        return text_of(child).split()
+    return [child.type] if not child.is_named else []
+
+
+def _lua_name(node: Node) -> str:
+    if node.type == "function_declaration":
+        name = node.child_by_field_name("name")
+        return "" if name is None else text_of(name).replace(":", ".")
+    names, values = (node.named_children + [None, None])[:2]
+    if names is None or values is None or names.named_child_count != 1:
+        return ""
+    if [child.type for child in values.named_children] != ["function_definition"]:
+        return ""
+    return text_of(names)
+
+
+def _sql_name(node: Node) -> str:
+    name = next((c for c in node.named_children if c.type == "object_reference"), None)
+    return "" if name is None else text_of(name).replace('"', "").replace("`", "")
+
+
+def _hcl_name(node: Node) -> str:
+    """``resource.aws_instance.bed``, as the language's own references are."""
+    parts = [c for c in node.named_children if c.type in ("identifier", "string_lit")]
+    return ".".join(text_of(part).strip('"') for part in parts)
+
+
+def _css_name(node: Node) -> str:
+    first = next(iter(node.named_children), None)
+    return "" if first is None else " ".join(text_of(first).split())
+
+
+_PECULIAR = {"lua": _lua_name, "sql": _sql_name, "terraform": _hcl_name, "css": _css_name}
 
 
 def _js_valued(node: Node, *, inside: bool) -> Named | None:

@@ -261,6 +261,322 @@ function ok() { return 1 }
 class { { (
 function after(a) { return a }
 """,
+    "a.rb": """\
+# frozen_string_literal: true
+
+require "json"
+
+module Garden
+  # A bed of plants.
+  class Bed < Base
+    attr_reader :size
+
+    def initialize(size)
+      @size = size
+    end
+
+    # Waters it.
+    def water!(litres = 1)
+      @wet = true
+    end
+
+    def self.load(path)
+      new(JSON.parse(File.read(path)))
+    end
+
+    class << self
+      def empty
+        new(0)
+      end
+    end
+  end
+end
+
+def helper(x) = x + 1
+""",
+    "A.cs": """\
+using System;
+
+namespace Garden.Beds
+{
+    /// <summary>A bed.</summary>
+    [Serializable]
+    public class Bed : Base, IBed
+    {
+        private int size;
+
+        public Bed(int size) { this.size = size; }
+
+        public int Size { get; set; }
+
+        /// <summary>Waters it.</summary>
+        public async Task<bool> Water(int litres)
+        {
+            return await Pour(litres);
+        }
+
+        private enum State { Dry, Wet }
+    }
+
+    public interface IBed { bool Water(int litres); }
+    public record Seed(string Name);
+    public struct Point { public int X; }
+    public delegate void Watered(Bed bed);
+}
+""",
+    "a.php": """\
+<?php
+
+namespace Garden\\Beds;
+
+use Garden\\Base;
+
+/**
+ * A bed.
+ */
+#[Entity]
+final class Bed extends Base implements Waterable
+{
+    private int $size = 1;
+
+    public function __construct(int $size)
+    {
+        $this->size = $size;
+    }
+
+    /** Waters it. */
+    public static function water(int $litres): bool
+    {
+        return true;
+    }
+}
+
+interface Waterable { public function dry(): void; }
+trait Grows { public function grow() { return 1; } }
+enum State: string { case Wet = 'w'; }
+
+function helper($x)
+{
+    return $x;
+}
+""",
+    "A.kt": """\
+package garden.beds
+
+import java.io.File
+
+/** A bed. */
+@Serializable
+data class Bed(val size: Int) : Base() {
+    private var wet = false
+
+    /** Waters it. */
+    override fun water(litres: Int): Boolean {
+        wet = true
+        return wet
+    }
+
+    companion object {
+        fun load(path: String): Bed = Bed(File(path).readText().toInt())
+    }
+}
+
+interface Waterable {
+    fun dry()
+}
+
+object Garden {
+    fun open() = 1
+}
+
+enum class State { WET, DRY }
+
+fun helper(x: Int) = x + 1
+
+fun String.shout(): String = uppercase()
+
+typealias Beds = List<Bed>
+""",
+    "a.swift": """\
+import Foundation
+
+/// A bed.
+@objc
+public final class Bed: Base, Waterable {
+    var size: Int = 1
+
+    init(size: Int) {
+        self.size = size
+    }
+
+    /// Waters it.
+    func water(litres: Int) -> Bool {
+        return true
+    }
+
+    deinit { close() }
+}
+
+protocol Waterable {
+    func dry()
+}
+
+struct Point { var x: Int }
+
+enum State {
+    case wet, dry
+    func flip() -> State { .dry }
+}
+
+extension Bed {
+    func extra() -> Int { 1 }
+}
+
+actor Tap {
+    func open() {}
+}
+
+func helper(_ x: Int) -> Int {
+    x + 1
+}
+""",
+    "A.scala": """\
+package garden.beds
+
+import scala.io.Source
+
+/** A bed. */
+case class Bed(size: Int) extends Base {
+  private var wet = false
+
+  /** Waters it. */
+  override def water(litres: Int): Boolean = {
+    wet = true
+    wet
+  }
+}
+
+object Bed {
+  def load(path: String): Bed = Bed(1)
+}
+
+trait Waterable {
+  def dry(): Unit
+}
+
+enum State:
+  case Wet, Dry
+
+def helper(x: Int): Int =
+  x + 1
+""",
+    "a.lua": """\
+local Bed = {}
+Bed.__index = Bed
+
+-- Makes one.
+function Bed.new(size)
+  return setmetatable({ size = size }, Bed)
+end
+
+-- Waters it.
+function Bed:water(litres)
+  return litres
+end
+
+local function helper(x)
+  return x + 1
+end
+
+local arrow = function(x) return x end
+
+Bed.dry = function(self)
+  return false
+end
+
+return Bed
+""",
+    "a.sh": """\
+#!/usr/bin/env bash
+set -euo pipefail
+
+SIZE=3
+
+# Waters it.
+water() {
+  local litres=$1
+  echo "$litres"
+}
+
+function dry {
+  echo dry
+}
+
+if true; then
+  nested() { echo x; }
+fi
+
+water 3
+""",
+    "a.sql": """\
+-- The beds.
+CREATE TABLE IF NOT EXISTS garden.beds (
+  id INTEGER PRIMARY KEY,
+  size INTEGER NOT NULL
+);
+
+CREATE INDEX beds_by_size ON beds (size);
+
+CREATE VIEW wet_beds AS
+SELECT * FROM beds WHERE wet;
+
+CREATE FUNCTION water(bed INTEGER) RETURNS INTEGER AS $$
+  SELECT 1;
+$$ LANGUAGE sql;
+
+SELECT count(*) FROM beds;
+""",
+    "a.tf": """\
+terraform {
+  required_version = ">= 1.0"
+}
+
+# The bed.
+resource "aws_instance" "bed" {
+  ami = "x"
+  tags = {
+    Name = "bed"
+  }
+}
+
+variable "size" {
+  type = number
+}
+
+module "garden" {
+  source = "./garden"
+}
+""",
+    "a.css": """\
+:root {
+  --green: #0f0;
+}
+
+/* A bed. */
+.bed > .plant:hover,
+#main {
+  color: var(--green);
+}
+
+@media (max-width: 600px) {
+  .bed { display: none; }
+}
+
+@keyframes grow {
+  from { height: 0; }
+  to { height: 1px; }
+}
+""",
 }
 
 EXPECTED: dict[str, list[tuple[str, str, int, int]]] = {
@@ -350,6 +666,91 @@ EXPECTED: dict[str, list[tuple[str, str, int, int]]] = {
         ("method", "geo.Vec.other", 18, 20),
         ("type", "Alias", 21, 21),
         ("function", "operator+", 22, 22),
+    ],
+    "a.rb": [
+        ("module", "Garden", 5, 5),
+        ("class", "Garden.Bed", 6, 8),
+        ("method", "Garden.Bed.water!", 14, 17),
+        ("method", "Garden.Bed.load", 19, 21),
+        ("method", "Garden.Bed.empty", 24, 26),
+        ("function", "helper", 31, 31),
+    ],
+    "A.cs": [
+        ("class", "Garden.Beds.Bed", 5, 9),
+        ("method", "Garden.Beds.Bed.Bed", 11, 11),
+        ("method", "Garden.Beds.Bed.Water", 15, 19),
+        ("enum", "Garden.Beds.Bed.State", 21, 21),
+        ("interface", "Garden.Beds.IBed", 24, 24),
+        ("class", "Garden.Beds.Seed", 25, 25),
+        ("struct", "Garden.Beds.Point", 26, 26),
+        ("type", "Garden.Beds.Watered", 27, 27),
+    ],
+    "a.php": [
+        ("class", "Bed", 7, 13),
+        ("method", "Bed.__construct", 15, 18),
+        ("method", "Bed.water", 20, 24),
+        ("interface", "Waterable", 27, 27),
+        ("trait", "Grows", 28, 28),
+        ("enum", "State", 29, 29),
+        ("function", "helper", 31, 34),
+    ],
+    "A.kt": [
+        ("class", "Bed", 5, 8),
+        ("method", "Bed.water", 10, 14),
+        ("method", "Bed.load", 17, 17),
+        ("interface", "Waterable", 21, 21),
+        ("class", "Garden", 25, 25),
+        ("enum", "State", 29, 29),
+        ("function", "shout", 33, 33),
+        ("type", "Beds", 35, 35),
+    ],
+    "a.swift": [
+        ("class", "Bed", 3, 6),
+        ("method", "Bed.init", 8, 10),
+        ("method", "Bed.water", 12, 15),
+        ("method", "Bed.deinit", 17, 17),
+        ("interface", "Waterable", 20, 20),
+        ("struct", "Point", 24, 24),
+        ("enum", "State", 26, 27),
+        ("extension", "Bed", 31, 31),
+        ("method", "Tap.open", 36, 36),
+        ("function", "helper", 39, 41),
+    ],
+    "A.scala": [
+        ("class", "Bed", 5, 7),
+        ("method", "Bed.water", 9, 13),
+        ("method", "Bed.load", 17, 17),
+        ("trait", "Waterable", 20, 20),
+        ("enum", "State", 24, 25),
+        ("function", "helper", 27, 28),
+    ],
+    "a.lua": [
+        ("function", "Bed.new", 4, 7),
+        ("function", "Bed.water", 9, 12),
+        ("function", "helper", 14, 16),
+        ("function", "arrow", 18, 18),
+        ("function", "Bed.dry", 20, 22),
+    ],
+    "a.sh": [
+        ("function", "water", 6, 10),
+        ("function", "dry", 12, 14),
+        ("function", "nested", 17, 17),
+        ("module", "", 1, 4),
+    ],
+    "a.sql": [
+        ("table", "garden.beds", 1, 5),
+        ("view", "wet_beds", 9, 10),
+        ("function", "water", 12, 14),
+    ],
+    "a.tf": [
+        ("block", "resource.aws_instance.bed", 5, 11),
+        ("block", "variable.size", 13, 15),
+    ],
+    "a.css": [
+        ("rule", ":root", 1, 3),
+        ("rule", ".bed > .plant:hover, #main", 5, 9),
+        ("rule", ".bed", 12, 12),
+        ("rule", "grow", 15, 18),
     ],
     "a.md": [
         ("section", "Title", 3, 4),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from gardenerd.index.chunk import Chunk, chunk_text
 from gardenerd.index.languages import GRAMMARS, language_of
 from tests.index.samples import EXPECTED, SAMPLES
 
-SUFFIXES = [".py", ".js", ".ts", ".tsx", ".go", ".rs", ".java", ".c", ".cpp", ".md", ".txt"]
+SUFFIXES = sorted({PurePosixPath(path).suffix for path in SAMPLES} | {".txt"})
 
 
 def holds(text: str, chunks: list[Chunk]) -> None:
@@ -57,6 +58,11 @@ def test_signatures_and_docstrings_are_told() -> None:
     assert of("a.rs", "Stack").signature == "impl<T> Stack<T>"
     assert of("a.java", "Bank").docstring == "A bank."
     assert of("a.js", "add").docstring == "Adds two."
+    assert of("a.rb", "Garden.Bed").docstring == "A bed of plants."
+    assert of("a.rb", "Garden").signature == "module Garden"
+    assert of("a.lua", "Bed.water").docstring == "Waters it."
+    assert of("a.swift", "helper").signature == "func helper(_ x: Int) -> Int"
+    assert of("A.kt", "Bed.water").signature == "override fun water(litres: Int): Boolean"
     assert of("a.c", "add").signature == "static int *add(int a, struct node *b)"
 
 
