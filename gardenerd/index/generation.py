@@ -7,6 +7,10 @@ from pathlib import Path
 
 from gardenerd import durable
 
+FORMAT = 2
+"""Rises when the same files would give other rows: other columns, words, chunks, or other vectors
+under the same name. An index of another format is made anew."""
+
 _NAME = "generation"
 
 

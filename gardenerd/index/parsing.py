@@ -20,6 +20,7 @@ import msgspec
 
 from gardenerd.index.chunk import Chunk, chunk_text
 from gardenerd.index.identifiers import search_words
+from gardenerd.index.marks import marks_of
 from gardenerd.index.text import read_file
 from gardenerd.workers.jobs import FileResult
 
@@ -90,7 +91,8 @@ def _append(rows: Rows, path: str, chunks: list[Chunk]) -> None:
         columns["signature"].append(chunk.signature)
         columns["docstring"].append(chunk.docstring)
         columns["text"].append(chunk.text)
-        columns["search"].append(f"{place} {search_words(chunk.symbol)} {search_words(chunk.text)}")
+        words = f"{place} {search_words(chunk.symbol)} {search_words(chunk.text)}"
+        columns["search"].append(" ".join([words, *marks_of(path, chunk.symbol)]))
         columns["chunk_digest"].append(chunk_digest(chunk.text))
         rows.start_line.append(chunk.start_line)
         rows.end_line.append(chunk.end_line)

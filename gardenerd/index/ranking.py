@@ -1,146 +1,257 @@
-"""The order of search results: pure, given what full text and vectors found."""
+"""The order of search results: pure, given what full text and vectors found.
+
+A chunk's score is a sum of evidence, each kind scaled by the best of its kind in this search, so
+that one number for its weight serves short queries and long ones. Of two kinds that say the same
+neither is needed; each of these was found to add something (docs/retrieval.md).
+"""
 
 from __future__ import annotations
 
+import math
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final, Literal
 
-from gardenerd.index.identifiers import search_words, split_identifier, stem
+from gardenerd.index.identifiers import search_words
+from gardenerd.index.query import Query, like_code
 
-# Cormack, Clarke, Büttcher 2009 (reciprocal rank fusion); tabby and others use the same.
-_RRF_K = 60
+Aspect = Literal["title", "words", "names", "vector", "head"]
+"""What was searched for: the title's words, the most telling ones of all, those of names; and by
+vectors the title and the head."""
+
 # The first of a file's hits keep their place, later ones wait behind other files.
 _HITS_OF_ONE_FILE = 2
+# A file is about what its best chunks together are about.
+_CHUNKS_OF_A_FILE = 3
 
-# Factors on the fused score. Names that the query spells out say more than any statistics.
-_SYMBOL_EXACT = 3.0
-_SYMBOL_LAST = 2.2
-_SYMBOL_WORDS = 1.5
-_SYMBOL_PART = 1.3
-_PATH_NAMED = 2.0
-_STEM_NAMED = 1.35
-_DEFINITION = 1.15
+_CHUNK: Final[Mapping[Aspect, float]] = {
+    "title": 1.0, "words": 1.0, "names": 0.7, "vector": 1.0, "head": 0.8,
+}  # fmt: skip
+_FILE: Final[Mapping[Aspect, float]] = {"title": 1.0, "words": 1.0}
+# In a short query the title is all there is, and stands for what a long one has besides.
+_CHUNK_SHORT: Final[Mapping[Aspect, float]] = {"title": 2.0, "vector": 1.5}
+_FILE_SHORT: Final[Mapping[Aspect, float]] = {"title": 1.0}
+
+_DEFINES = 0.6
+_DEFINES_MEMBER = 0.6  # `Class.method`, both named
+_FILE_NAMED = 0.9
+_MODULE_NAMED = 0.3  # for each part of a dotted name beyond the first
+_FRAME = 0.4  # the innermost; the next one out has half of it
+_PATH_WORDS = 0.5
+# One who types a name into a search box wants what bears it.
+_SHORT_NAMES = 4.0
+
+# What a plain word says of a name that is spelled so, and a name in other letters' case.
+_PLAIN = 0.4
+_OTHER_CASE = 0.5
+
+# Factors on the sum.
 _TESTS = 0.6
 _PROSE = 0.55
 _DATA = 0.7
 
-_CODE_KINDS = frozenset(
-    {"function", "method", "class", "struct", "interface", "trait", "enum", "impl", "type", "macro"}
-)
 _TEST_PATH = re.compile(
     r"(?i)(^|/)(tests?|testing|specs?|__tests__|fixtures?)/|(^|/)test_|_test\.|\.test\.|\.spec\."
 )
-_TEST_QUERY = re.compile(r"(?i)\b(unit ?|py)?tests?\b|\btesting\b|\bfixtures?\b|\btest_\w+")
-_PROSE_QUERY = re.compile(
-    r"(?i)\b(docs?|documentation|readme|changelog|guide|tutorial|install\w*)\b"
-)
-_NAME = re.compile(r"[A-Za-z_][\w]*(?:(?:\.|::|#|->)[A-Za-z_]\w*)*")
-_FILE_NAME = re.compile(r"[\w./\\-]*\w\.\w{1,8}\b")
-_MAX_NAMES = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What a query asks for, apart from its words."""
-
-    text: str
-    names: frozenset[str]
-    """Identifiers as they stand in the query, in lower case, ``.`` between their parts."""
-    words: frozenset[str]
-    files: frozenset[str]
-    tests: bool
-    prose: bool
-    short: bool
-
-    @classmethod
-    def of(cls, text: str) -> Query:
-        short = len(text) <= 200
-        found = [re.sub(r"::|#|->", ".", name) for name in _NAME.findall(text)][: 4 * _MAX_NAMES]
-        names = {
-            name.lower()
-            for name in found
-            # In prose only what cannot be a plain word counts as a name.
-            if short or "_" in name or "." in name or any(c.isupper() for c in name[1:])
-        }
-        files = {name.replace("\\", "/").lower().lstrip("./") for name in _FILE_NAME.findall(text)}
-        return cls(
-            text=text,
-            names=frozenset(sorted(names)[:_MAX_NAMES]),
-            words=frozenset(search_words(text[:4_000]).split()),
-            files=frozenset(sorted(files)[:_MAX_NAMES]),
-            tests=bool(_TEST_QUERY.search(text)) and short,
-            prose=bool(_PROSE_QUERY.search(text)) and short,
-            short=short,
-        )
 
 
 @dataclass(slots=True)
 class Candidate:
-    """A row that one of the two searches found."""
+    """A chunk that one of the searches found."""
 
-    key: tuple[str, str, int, str]
+    key: int
     project: str
     path: str
     symbol: str
     kind: str
-    language: str
     start_line: int
-    ranks: list[int] = field(default_factory=list[int])
-    """Its 0-based ranks in the lists that hold it."""
-    row: dict[str, object] = field(default_factory=dict[str, object])
+    scores: dict[Aspect, float] = field(default_factory=dict[Aspect, float])
+    """What the searches that found it gave it: more is better, more than 0."""
+
+    @property
+    def file(self) -> tuple[str, str]:
+        return self.project, self.path
 
 
 def rank(query: Query, candidates: Sequence[Candidate], k: int) -> list[tuple[Candidate, float]]:
     """The best ``k``, best first, with scores within (0, 1], descending."""
-    scored = sorted(
-        ((each, _score(query, each)) for each in candidates),
-        key=lambda pair: (-pair[1], pair[0].key),
-    )
-    chosen = _spread(scored, k)
-    if not chosen:
-        return []
-    # Two lists, both first, and no factor: a score of 1/2.
-    unit = 4.0 / (_RRF_K + 1)
+    totals = _found(query, candidates)
+    names = _Names(query, candidates)
+    files = _Files(query, candidates)
+    scored: list[tuple[Candidate, float]] = []
+    for each, total in zip(candidates, totals, strict=True):
+        score = total + names.score(each) + files.score(each)
+        scored.append((each, score * _factor(query, each)))
+    scored.sort(key=lambda pair: (-pair[1], pair[0].file, pair[0].start_line))
     result: list[tuple[Candidate, float]] = []
     last = 1.0
-    for each, score in chosen:
-        last = min(last, max(score / (score + unit) * 1.0, 1e-6))
+    for each, score in _spread(scored, k):
+        last = min(last, max(score / (1 + score), 1e-6))
         result.append((each, last))
     return result
 
 
-def _score(query: Query, each: Candidate) -> float:
-    score = sum(1.0 / (_RRF_K + 1 + place) for place in each.ranks)
-    symbol = each.symbol.lower()
-    last = symbol.rpartition(".")[2]
-    if symbol and each.kind in _CODE_KINDS:
-        score *= _DEFINITION
-        parts = {stem(part) for part in split_identifier(each.symbol.rpartition(".")[2])}
-        # One word of several may be meant as a word: "strip control codes" is not about Control.
-        word = len(parts) == 1 and len(query.words) > 1
-        if symbol in query.names:
-            score *= _SYMBOL_WORDS if word and "." not in symbol else _SYMBOL_EXACT
-        elif any(name.endswith("." + last) for name in query.names):
-            score *= _SYMBOL_LAST
-        elif last in query.names:
-            score *= _SYMBOL_PART if word else _SYMBOL_LAST
-        elif len(parts) > 1 and parts <= query.words:
-            # The more of the query the name spells out, the surer it is meant.
-            share = len(parts) / len(query.words)
-            score *= _SYMBOL_WORDS + (_SYMBOL_EXACT - _SYMBOL_WORDS) * share
-    path = each.path.lower()
-    name = path.rpartition("/")[2]
-    if any(path == file or path.endswith("/" + file) for file in query.files):
-        score *= _PATH_NAMED
-    elif stem(name.partition(".")[0]) in query.words and query.short:
-        score *= _STEM_NAMED
+def _found(query: Query, candidates: Sequence[Candidate]) -> list[float]:
+    """By candidate: what the searches say of it, and of its file."""
+    of_chunk = _CHUNK_SHORT if query.short else _CHUNK
+    of_file = _FILE_SHORT if query.short else _FILE
+    totals = [0.0] * len(candidates)
+    for aspect, weight in of_chunk.items():
+        best = max((each.scores.get(aspect, 0.0) for each in candidates), default=0.0)
+        if best <= 0:
+            continue
+        for n, each in enumerate(candidates):
+            totals[n] += weight * each.scores.get(aspect, 0.0) / best
+    for aspect, weight in of_file.items():
+        sums = _file_sums(aspect, candidates)
+        best = max(sums.values(), default=0.0)
+        if best <= 0:
+            continue
+        for n, each in enumerate(candidates):
+            totals[n] += weight * sums.get(each.file, 0.0) / best
+    return totals
+
+
+def _file_sums(aspect: Aspect, candidates: Sequence[Candidate]) -> dict[tuple[str, str], float]:
+    by_file: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for each in candidates:
+        if aspect in each.scores:
+            by_file[each.file].append(each.scores[aspect])
+    return {
+        file: sum(sorted(scores, reverse=True)[:_CHUNKS_OF_A_FILE])
+        for file, scores in by_file.items()
+    }
+
+
+class _Names:
+    """Definitions of what the query names."""
+
+    def __init__(self, query: Query, candidates: Sequence[Candidate]) -> None:
+        self._names = query.names
+        self._lowered = {name.lower() for name in query.names}
+        self._alone = query.short and len(query.title_words) == 1
+        # A name that is all the query has, or is spelled as a name, leaves no doubt.
+        self._short = query.short
+        self._defined = Counter(
+            name
+            for name, _ in {
+                (_last(each.symbol).lower(), (each.file, each.symbol)) for each in candidates
+            }
+        )
+
+    def score(self, each: Candidate) -> float:
+        if not each.symbol or each.kind == "section":
+            return 0.0
+        last = _last(each.symbol)
+        sure = self._sureness(last)
+        if not sure:
+            return 0.0
+        score = _DEFINES * sure / (1 + math.log(self._defined[last.lower()]))
+        if "." in each.symbol and (each.symbol.lower() in self._lowered or self._member(each)):
+            score += _DEFINES_MEMBER
+        elif self._short and each.symbol.lower() in self._lowered:
+            score += _DEFINES_MEMBER * sure
+        return score * (_SHORT_NAMES if self._short else 1.0)
+
+    def _sureness(self, last: str) -> float:
+        if last in self._names:
+            return 1.0 if self._alone or like_code(last) or not last.islower() else _PLAIN
+        if last.lower() in self._lowered:
+            return _OTHER_CASE if self._alone or like_code(last) else _OTHER_CASE * _PLAIN
+        return 0.0
+
+    def _member(self, each: Candidate) -> bool:
+        return ".".join(each.symbol.lower().split(".")[-2:]) in self._lowered
+
+
+class _Files:
+    """Files that the query names, by path, as a module, in a stack trace, or by their words."""
+
+    def __init__(self, query: Query, candidates: Sequence[Candidate]) -> None:
+        paths = {each.file for each in candidates}
+        self._title = frozenset(query.title_words)
+        self._scores: dict[tuple[str, str], float] = {}
+        by_name: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for file in paths:
+            by_name[file[1].lower().rpartition("/")[2]].append(file)
+        modules = {name.lower() for name in query.names if "." in name}
+        named: dict[tuple[str, str], float] = {}
+        for asked in query.files:
+            found, parts = _closest(asked, by_name)
+            for file in found:
+                value = parts / (parts + 1) / len(found)
+                named[file] = max(named.get(file, 0.0), value)
+        frames: dict[tuple[str, str], float] = {}
+        traced = [
+            found[0]
+            for found, parts in (_closest(frame.lower(), by_name) for frame in query.frames)
+            if len(found) == 1 and parts > 1
+        ]
+        for depth, file in enumerate(reversed(traced)):
+            frames[file] = max(frames.get(file, 0.0), 1 / (1 + depth))
+        for file in paths:
+            self._scores[file] = (
+                _FILE_NAMED * named.get(file, 0.0)
+                + _FRAME * frames.get(file, 0.0)
+                + _MODULE_NAMED * _module(file[1], modules)
+                + _PATH_WORDS * self._overlap(file[1])
+            )
+
+    def score(self, each: Candidate) -> float:
+        return self._scores[each.file]
+
+    def _overlap(self, path: str) -> float:
+        """How much of the file's own name the title spells out, and of its folder's."""
+        words = set(search_words(path.rpartition(".")[0]).split())
+        if not words or not self._title:
+            return 0.0
+        return len(words & self._title) / math.sqrt(len(words) * len(self._title))
+
+
+def _closest(
+    asked: str, by_name: Mapping[str, list[tuple[str, str]]]
+) -> tuple[list[tuple[str, str]], int]:
+    """The files that share the most parts with the end of a path, and how many they share."""
+    wanted = asked.split("/")[::-1]
+    found: list[tuple[str, str]] = []
+    most = 0
+    for file in by_name.get(wanted[0], ()):
+        parts = 0
+        for mine, its in zip(wanted, file[1].lower().split("/")[::-1], strict=False):
+            if mine != its:
+                break
+            parts += 1
+        if parts > most:
+            found, most = [file], parts
+        elif parts == most:
+            found.append(file)
+    return found, most
+
+
+def _module(path: str, dotted: set[str]) -> float:
+    """How many parts of a dotted name, beyond one, spell out the end of the path."""
+    parts = path.lower().rpartition(".")[0].removesuffix("/__init__").split("/")
+    best = 0
+    for at in range(max(len(parts) - 5, 0), len(parts) - 1):
+        if any(f".{'.'.join(parts[at:])}." in f".{name}." for name in dotted):
+            best = len(parts) - at - 1
+            break
+    return float(best)
+
+
+def _factor(query: Query, each: Candidate) -> float:
+    factor = 1.0
     if not query.tests and _TEST_PATH.search(each.path):
-        score *= _TESTS
+        factor *= _TESTS
     if each.kind in ("section", "window") and not query.prose:
-        score *= _PROSE if each.kind == "section" else _DATA
-    return score
+        factor *= _PROSE if each.kind == "section" else _DATA
+    return factor
+
+
+def _last(symbol: str) -> str:
+    return symbol.rpartition(".")[2]
 
 
 def _spread(scored: list[tuple[Candidate, float]], k: int) -> list[tuple[Candidate, float]]:
@@ -149,9 +260,8 @@ def _spread(scored: list[tuple[Candidate, float]], k: int) -> list[tuple[Candida
     first: list[tuple[Candidate, float]] = []
     rest: list[tuple[Candidate, float]] = []
     for each, score in scored:
-        file = (each.project, each.path)
-        if taken[file] < _HITS_OF_ONE_FILE:
-            taken[file] += 1
+        if taken[each.file] < _HITS_OF_ONE_FILE:
+            taken[each.file] += 1
             first.append((each, score))
         else:
             rest.append((each, score))

@@ -23,13 +23,12 @@ from lancedb.index import FTS
 from lancedb.query import FullTextQuery, MatchQuery
 
 from gardenerd.errors import GardenerError, IndexUnavailableError
-from gardenerd.index.generation import new_generation, read_generation
+from gardenerd.index.generation import FORMAT, new_generation, read_generation
 from gardenerd.index.newfiles import NewFiles
 from gardenerd.index.rows import schema
 
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 1
 _INDEX_CACHE_BYTES = 64 << 20
 _METADATA_CACHE_BYTES = 16 << 20
 # No reader of ours keeps a version open for longer than one search.
@@ -64,7 +63,7 @@ class ChunkTable:
 
     def __init__(self, folder: Path, fingerprint: str, dimensions: int) -> None:
         self._folder = folder
-        self._name = f"chunks-v{SCHEMA_VERSION}-{_safe(fingerprint)}-{dimensions}"
+        self._name = f"chunks-v{FORMAT}-{_safe(fingerprint)}-{dimensions}"
         self._dimensions = dimensions
         self._new_files = NewFiles(self.path)
         self.generation = ""
@@ -102,8 +101,8 @@ class ChunkTable:
 
     def _reopen(self) -> None:
         """Fresh handles: nothing of the old ones' caches and descriptors stays."""
-        database = self._connect()
-        table = database.open_table(self._name)
+        self._database = self._connect()
+        table = self._database.open_table(self._name)
         table.count_rows()
         if table.schema != schema(self._dimensions):
             raise IndexUnavailableError("the table has another schema")
@@ -113,7 +112,7 @@ class ChunkTable:
         self._has_text_index = any("search" in index.columns for index in table.list_indices())
         if self._has_text_index:
             self._check_text_index()
-        self._reader = database.open_table(self._name)
+        self._reader = self._database.open_table(self._name)
 
     def _check_text_index(self) -> None:
         """A damaged full-text index shows only when it is asked; it is made anew from the rows."""
@@ -127,9 +126,9 @@ class ChunkTable:
         """Make an empty table under a new generation; whatever stood there goes."""
         for old in (self._folder / "lance").glob("chunks-*.lance"):
             shutil.rmtree(old)
-        database = self._connect()
-        self._table = database.create_table(self._name, schema=schema(self._dimensions))
-        self._reader = database.open_table(self._name)
+        self._database = self._connect()
+        self._table = self._database.create_table(self._name, schema=schema(self._dimensions))
+        self._reader = self._database.open_table(self._name)
         self._has_text_index = False
         self._new_files = NewFiles(self.path)
         self._new_files.sync()
@@ -169,7 +168,8 @@ class ChunkTable:
 
     def _commit(self) -> None:
         self._new_files.sync()
-        self._reader.checkout_latest()
+        # A handle of its own for each state: a search that is under way goes on in the one it has.
+        self._reader = self._database.open_table(self._name)
 
     # --- upkeep ---------------------------------------------------------------------------
 
@@ -257,7 +257,8 @@ class ChunkTable:
         return known
 
     def reader(self) -> Any:
-        """A handle that sees whole batches only; for searches, within :func:`reading`."""
+        """A handle on the rows as they are now, whole batches only, which later writes do not
+        change; for searches, within :func:`reading`."""
         return self._reader
 
 

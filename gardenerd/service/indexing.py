@@ -25,7 +25,7 @@ import msgspec
 
 from gardenerd.core.batch import Batcher
 from gardenerd.errors import GardenerError, RefusedError, WorkerError
-from gardenerd.index.generation import read_generation
+from gardenerd.index.generation import FORMAT, read_generation
 from gardenerd.paths import Home
 from gardenerd.settings import Settings
 from gardenerd.store.files import Claim, Counts
@@ -57,7 +57,7 @@ _FROZEN_RECHECK_SECONDS = 5.0
 ASKED = "asked for"
 """Why a scan is made that a person wished for."""
 _GENERATION = "index_generation"
-_EMBEDDING = "index_embedding"
+_MADE_OF = "index_made_of"
 
 
 @dataclass(slots=True)
@@ -213,16 +213,16 @@ class Indexing:
     # --- life ---------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Take up every project; an index that was lost or is of other vectors is made anew."""
+        """Take up every project; an index that was lost, or is of another kind, is made anew."""
         self._stores.files.release()
-        embedding = self._settings.index.embedding
+        made_of = f"format {FORMAT}, {self._settings.index.embedding}"
         lost = self._stores.meta.get(_GENERATION) != read_generation(self._home.index)
-        if lost or self._stores.meta.get(_EMBEDDING) != embedding:
+        if lost or self._stores.meta.get(_MADE_OF) != made_of:
             log.info("the index is rebuilt", extra={"lost": lost})
             for project in self._stores.projects.all():
                 self._stores.files.mark_all(project.id)
             self._stores.meta.set(_GENERATION, None)
-            self._stores.meta.set(_EMBEDDING, embedding)
+            self._stores.meta.set(_MADE_OF, made_of)
         projects = self._stores.projects.all()
         self._tended = {project.id: _Tended(project) for project in projects}
         await self._watcher.add_all({project.id: project.root for project in projects})

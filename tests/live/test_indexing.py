@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import subprocess
 from pathlib import Path
 
@@ -80,6 +81,23 @@ def test_an_index_that_was_deleted_is_rebuilt(garden: Garden, project: Path) -> 
     garden.settle()
     assert garden.json("status")["projects"][0]["chunks"] == before
     assert "shop/shipping.py" in garden.found("shipping cost", 1)
+
+
+def test_an_index_of_an_older_format_is_rebuilt(garden: Garden, project: Path) -> None:
+    garden.ctl("add", str(project))
+    garden.settle()
+    garden.stop()
+    (table,) = (garden.home.index / "lance").iterdir()
+    table.rename(table.with_name("chunks-v1-older-256.lance"))
+    with sqlite3.connect(garden.home.database) as database:
+        assert database.execute(
+            "UPDATE meta SET value = 'format 1, embedded' WHERE key = 'index_made_of'"
+        ).rowcount
+    database.close()
+    garden.start()
+    garden.settle()
+    assert "shop/shipping.py" in garden.found("shipping cost", 1)
+    assert [file.name for file in (garden.home.index / "lance").iterdir()] == [table.name]
 
 
 def test_a_kill_in_the_middle_loses_nothing(garden: Garden, project: Path) -> None:

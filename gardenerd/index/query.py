@@ -1,0 +1,130 @@
+"""What a query asks for: its title, its words, and the names and files that it spells out. Pure.
+
+Queries come as one identifier, a wish in a few words, or a whole report with a stack trace. A long
+one is searched by its parts, since its first line says most and a log in it would drown the rest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+
+from gardenerd.index.identifiers import search_words
+
+# A query's cost grows with its words; beyond this they are noise.
+_MAX_WORDS = 64
+_MAX_CHARS = 20_000
+_MAX_NAMES = 200
+_SHORT = 200
+_TITLE_CHARS = 300
+# The vector is a mean of words: more of a long text only blurs it.
+_HEAD_CHARS = 600
+
+_TEST_QUERY = re.compile(r"(?i)\b(unit ?|py)?tests?\b|\btesting\b|\bfixtures?\b|\btest_\w+")
+_PROSE_QUERY = re.compile(
+    r"(?i)\b(docs?|documentation|readme|changelog|guide|tutorial|install\w*)\b"
+)
+_HTML_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.S)
+_NAME = re.compile(r"[A-Za-z_]\w*(?:(?:\.|::|#|->)[A-Za-z_]\w*)*")
+_JOINT = re.compile(r"::|#|->")
+_LIKE_CODE = re.compile(r"_|\.|[a-z0-9][A-Z]")
+_FILE = re.compile(r"[\w./\\-]*\w\.[A-Za-z]\w{0,7}\b")
+_FRAME = re.compile(r'File "([^"\n]+)", line \d+|^\s*(?:at .*?\(?)?([\w./\\-]+\.\w{1,4}):\d+', re.M)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A query's parts. Those of a long one overlap; of a short one the title is all there is."""
+
+    title: str
+    head: str
+    """How a long query begins; empty for a short one."""
+    title_words: tuple[str, ...]
+    """Split and stemmed as the index's, in order, each once; as are the others."""
+    words: tuple[str, ...]
+    """Of a long query those that say most; else none."""
+    name_words: tuple[str, ...]
+    """Of the names in a long query; else none."""
+    names: frozenset[str]
+    """Identifiers as they stand in the query, ``.`` between their parts; in a long query only what
+    cannot be a plain word. And each part of them."""
+    files: frozenset[str]
+    """Names of files, perhaps with folders, ``/`` between them."""
+    frames: tuple[str, ...]
+    """Files of a stack trace's lines, in order."""
+    tests: bool
+    prose: bool
+
+    @property
+    def short(self) -> bool:
+        return not self.head
+
+    @classmethod
+    def of(cls, text: str) -> Query:
+        """Take a query of any characters and length apart."""
+        text = text[:_MAX_CHARS].strip()
+        short = len(text) <= _SHORT and "\n" not in text
+        if not short:
+            text = _HTML_COMMENT.sub(" ", text).strip()
+        title = text if short else text.split("\n", 1)[0][:_TITLE_CHARS]
+        spelled = [_JOINT.sub(".", name) for name in _NAME.findall(text)]
+        names = [name for name in spelled if short or _LIKE_CODE.search(name)][: 4 * _MAX_NAMES]
+        return cls(
+            title=title,
+            head="" if short else text[:_HEAD_CHARS],
+            title_words=_unique(title),
+            words=() if short else _telling(text, title, names),
+            name_words=() if short else _unique(" ".join(names))[:_MAX_WORDS],
+            names=_with_parts(names),
+            files=_files(_FILE.findall(text)),
+            frames=tuple(_slashed(a or b) for a, b in _FRAME.findall(text)),
+            tests=short and bool(_TEST_QUERY.search(text)),
+            prose=short and bool(_PROSE_QUERY.search(text)),
+        )
+
+
+def like_code(name: str) -> bool:
+    """Whether a name cannot be a plain word of English."""
+    return bool(_LIKE_CODE.search(name))
+
+
+def _unique(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(search_words(text).split()))
+
+
+def _telling(text: str, title: str, names: list[str]) -> tuple[str, ...]:
+    """Of a long text the words that say most.
+
+    Names tell more than prose, the title more than the rest, and what is repeated more than what is
+    said once.
+    """
+    words = search_words(text).split()
+    counts = Counter(words)
+    named = set(_unique(" ".join(names)))
+    entitled = set(_unique(title))
+    first = {word: place for place, word in reversed(list(enumerate(words)))}
+
+    def weight(word: str) -> float:
+        value = min(counts[word], 4) + 3 * (word in named) + 6 * (word in entitled)
+        return value * (0.3 if len(word) < 3 or word.isdigit() else 1.0)
+
+    return tuple(sorted(counts, key=lambda word: (-weight(word), first[word]))[:_MAX_WORDS])
+
+
+def _with_parts(names: list[str]) -> frozenset[str]:
+    found = dict.fromkeys(names)
+    for name in names:
+        parts = name.split(".")
+        found.update(dict.fromkeys(parts))
+        found.update(dict.fromkeys(map(".".join, pairwise(parts))))
+    return frozenset(list(found)[:_MAX_NAMES])
+
+
+def _files(names: list[str]) -> frozenset[str]:
+    return frozenset(sorted({_slashed(name).lower() for name in names})[:_MAX_NAMES])
+
+
+def _slashed(path: str) -> str:
+    return path.replace("\\", "/").lstrip("./")
