@@ -26,7 +26,7 @@ def marks_asked(query: Query) -> list[str]:
     names = sorted(_word(name) for name in query.names)
     found = {f":{name}": None for name in names}
     found |= {f"/{name}": None for name in names if "." not in name}
-    found |= {f"/{path.rpartition('/')[2].lower()}": None for path in (*query.files, *query.frames)}
+    found |= {f"/{path.rpartition('/')[2]}": None for path in sorted(query.files)}
     return list(found)
 
 

@@ -31,7 +31,6 @@ _NAME = re.compile(r"[A-Za-z_]\w*(?:(?:\.|::|#|->)[A-Za-z_]\w*)*")
 _JOINT = re.compile(r"::|#|->")
 _LIKE_CODE = re.compile(r"_|\.|[a-z0-9][A-Z]")
 _FILE = re.compile(r"[\w./\\-]*\w\.[A-Za-z]\w{0,7}\b")
-_FRAME = re.compile(r'File "([^"\n]+)", line \d+|^\s*(?:at .*?\(?)?([\w./\\-]+\.\w{1,4}):\d+', re.M)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +50,8 @@ class Query:
     """Identifiers as they stand in the query, ``.`` between their parts; in a long query only what
     cannot be a plain word. And each part of them."""
     files: frozenset[str]
-    """Names of files, perhaps with folders, ``/`` between them."""
-    frames: tuple[str, ...]
-    """Files of a stack trace's lines, in order."""
+    """Names of files in lower case, perhaps with folders, ``/`` between them; those of a stack
+    trace's lines too."""
     tests: bool
     prose: bool
 
@@ -79,7 +77,6 @@ class Query:
             name_words=() if short else _unique(" ".join(names))[:_MAX_WORDS],
             names=_with_parts(names),
             files=_files(_FILE.findall(text)),
-            frames=tuple(_slashed(a or b) for a, b in _FRAME.findall(text)),
             tests=short and bool(_TEST_QUERY.search(text)),
             prose=short and bool(_PROSE_QUERY.search(text)),
         )
@@ -123,8 +120,5 @@ def _with_parts(names: list[str]) -> frozenset[str]:
 
 
 def _files(names: list[str]) -> frozenset[str]:
-    return frozenset(sorted({_slashed(name).lower() for name in names})[:_MAX_NAMES])
-
-
-def _slashed(path: str) -> str:
-    return path.replace("\\", "/").lstrip("./")
+    found = {name.replace("\\", "/").lstrip("./").lower() for name in names}
+    return frozenset(sorted(found)[:_MAX_NAMES])

@@ -26,20 +26,47 @@ _HITS_OF_ONE_FILE = 2
 # A file is about what its best chunks together are about.
 _CHUNKS_OF_A_FILE = 3
 
-_CHUNK: Final[Mapping[Aspect, float]] = {
-    "title": 1.0, "words": 1.0, "names": 0.7, "vector": 1.0, "head": 0.8,
-}  # fmt: skip
-_FILE: Final[Mapping[Aspect, float]] = {"title": 1.0, "words": 1.0}
-# In a short query the title is all there is, and stands for what a long one has besides.
-_CHUNK_SHORT: Final[Mapping[Aspect, float]] = {"title": 2.0, "vector": 1.5}
-_FILE_SHORT: Final[Mapping[Aspect, float]] = {"title": 1.0}
 
-_DEFINES = 0.6
-_DEFINES_MEMBER = 0.6  # `Class.method`, both named
-_FILE_NAMED = 0.9
-_MODULE_NAMED = 0.3  # for each part of a dotted name beyond the first
-_FRAME = 0.4  # the innermost; the next one out has half of it
-_PATH_WORDS = 0.5
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """How much each kind of evidence counts, where the best of its kind has 1."""
+
+    title: float = 1.0
+    words: float = 1.0
+    names: float = 1.0
+    vector: float = 0.7
+    head: float = 0.5
+    file_title: float = 1.0
+    """The same of the file: the sum of its best chunks."""
+    file_words: float = 1.0
+    defines: float = 0.6
+    """It defines what the query names."""
+    member: float = 0.6
+    """... and the query names its class too, as in ``Class.method``."""
+    file_named: float = 1.0
+    """Its file is named in the query, in a stack trace perhaps; without a folder half of that."""
+    path: float = 1.0
+    """Its path shares the title's words."""
+
+    def of_chunks(self, query: Query) -> Mapping[Aspect, float]:
+        if query.short:  # the title is all there is, and stands for what a long one has besides
+            return {"title": 2 * self.title, "vector": 2 * self.vector}
+        return {
+            "title": self.title,
+            "words": self.words,
+            "names": self.names,
+            "vector": self.vector,
+            "head": self.head,
+        }
+
+    def of_files(self, query: Query) -> Mapping[Aspect, float]:
+        if query.short:
+            return {"title": self.file_title}
+        return {"title": self.file_title, "words": self.file_words}
+
+
+WEIGHTS: Final = Weights()
+
 # One who types a name into a search box wants what bears it.
 _SHORT_NAMES = 4.0
 
@@ -75,11 +102,13 @@ class Candidate:
         return self.project, self.path
 
 
-def rank(query: Query, candidates: Sequence[Candidate], k: int) -> list[tuple[Candidate, float]]:
+def rank(
+    query: Query, candidates: Sequence[Candidate], k: int, weights: Weights = WEIGHTS
+) -> list[tuple[Candidate, float]]:
     """The best ``k``, best first, with scores within (0, 1], descending."""
-    totals = _found(query, candidates)
-    names = _Names(query, candidates)
-    files = _Files(query, candidates)
+    totals = _found(query, candidates, weights)
+    names = _Names(query, candidates, weights)
+    files = _Files(query, candidates, weights)
     scored: list[tuple[Candidate, float]] = []
     for each, total in zip(candidates, totals, strict=True):
         score = total + names.score(each) + files.score(each)
@@ -93,18 +122,16 @@ def rank(query: Query, candidates: Sequence[Candidate], k: int) -> list[tuple[Ca
     return result
 
 
-def _found(query: Query, candidates: Sequence[Candidate]) -> list[float]:
+def _found(query: Query, candidates: Sequence[Candidate], weights: Weights) -> list[float]:
     """By candidate: what the searches say of it, and of its file."""
-    of_chunk = _CHUNK_SHORT if query.short else _CHUNK
-    of_file = _FILE_SHORT if query.short else _FILE
     totals = [0.0] * len(candidates)
-    for aspect, weight in of_chunk.items():
+    for aspect, weight in weights.of_chunks(query).items():
         best = max((each.scores.get(aspect, 0.0) for each in candidates), default=0.0)
         if best <= 0:
             continue
         for n, each in enumerate(candidates):
             totals[n] += weight * each.scores.get(aspect, 0.0) / best
-    for aspect, weight in of_file.items():
+    for aspect, weight in weights.of_files(query).items():
         sums = _file_sums(aspect, candidates)
         best = max(sums.values(), default=0.0)
         if best <= 0:
@@ -128,11 +155,11 @@ def _file_sums(aspect: Aspect, candidates: Sequence[Candidate]) -> dict[tuple[st
 class _Names:
     """Definitions of what the query names."""
 
-    def __init__(self, query: Query, candidates: Sequence[Candidate]) -> None:
+    def __init__(self, query: Query, candidates: Sequence[Candidate], weights: Weights) -> None:
+        self._weights = weights
         self._names = query.names
         self._lowered = {name.lower() for name in query.names}
         self._alone = query.short and len(query.title_words) == 1
-        # A name that is all the query has, or is spelled as a name, leaves no doubt.
         self._short = query.short
         self._defined = Counter(
             name
@@ -148,11 +175,11 @@ class _Names:
         sure = self._sureness(last)
         if not sure:
             return 0.0
-        score = _DEFINES * sure / (1 + math.log(self._defined[last.lower()]))
+        score = self._weights.defines * sure / (1 + math.log(self._defined[last.lower()]))
         if "." in each.symbol and (each.symbol.lower() in self._lowered or self._member(each)):
-            score += _DEFINES_MEMBER
+            score += self._weights.member
         elif self._short and each.symbol.lower() in self._lowered:
-            score += _DEFINES_MEMBER * sure
+            score += self._weights.member * sure
         return score * (_SHORT_NAMES if self._short else 1.0)
 
     def _sureness(self, last: str) -> float:
@@ -167,37 +194,25 @@ class _Names:
 
 
 class _Files:
-    """Files that the query names, by path, as a module, in a stack trace, or by their words."""
+    """Files that the query names, by path or by their words."""
 
-    def __init__(self, query: Query, candidates: Sequence[Candidate]) -> None:
+    def __init__(self, query: Query, candidates: Sequence[Candidate], weights: Weights) -> None:
         paths = {each.file for each in candidates}
         self._title = frozenset(query.title_words)
         self._scores: dict[tuple[str, str], float] = {}
         by_name: dict[str, list[tuple[str, str]]] = defaultdict(list)
         for file in paths:
             by_name[file[1].lower().rpartition("/")[2]].append(file)
-        modules = {name.lower() for name in query.names if "." in name}
         named: dict[tuple[str, str], float] = {}
         for asked in query.files:
             found, parts = _closest(asked, by_name)
             for file in found:
                 value = parts / (parts + 1) / len(found)
                 named[file] = max(named.get(file, 0.0), value)
-        frames: dict[tuple[str, str], float] = {}
-        traced = [
-            found[0]
-            for found, parts in (_closest(frame.lower(), by_name) for frame in query.frames)
-            if len(found) == 1 and parts > 1
-        ]
-        for depth, file in enumerate(reversed(traced)):
-            frames[file] = max(frames.get(file, 0.0), 1 / (1 + depth))
         for file in paths:
-            self._scores[file] = (
-                _FILE_NAMED * named.get(file, 0.0)
-                + _FRAME * frames.get(file, 0.0)
-                + _MODULE_NAMED * _module(file[1], modules)
-                + _PATH_WORDS * self._overlap(file[1])
-            )
+            self._scores[file] = weights.file_named * named.get(
+                file, 0.0
+            ) + weights.path * self._overlap(file[1])
 
     def score(self, each: Candidate) -> float:
         return self._scores[each.file]
@@ -228,17 +243,6 @@ def _closest(
         elif parts == most:
             found.append(file)
     return found, most
-
-
-def _module(path: str, dotted: set[str]) -> float:
-    """How many parts of a dotted name, beyond one, spell out the end of the path."""
-    parts = path.lower().rpartition(".")[0].removesuffix("/__init__").split("/")
-    best = 0
-    for at in range(max(len(parts) - 5, 0), len(parts) - 1):
-        if any(f".{'.'.join(parts[at:])}." in f".{name}." for name in dotted):
-            best = len(parts) - at - 1
-            break
-    return float(best)
 
 
 def _factor(query: Query, each: Candidate) -> float:
