@@ -78,6 +78,8 @@ def _projects(add: _Parser) -> None:
     add.command("projects", "projects:projects", "list the projects")
     one = add.command("rescan", "projects:rescan", "compare the index with the files again, now")
     one.add_argument("project", nargs="?", metavar="PROJECT")
+    one = add.command("why", "projects:why", "whether a file is indexed, and if not, why")
+    one.add_argument("file", metavar="FILE")
     one = add.command("wait", "projects:wait", "return when all known changes are indexed")
     one.add_argument("--settled", action="store_true", help="wait for the index (the default)")
     one.add_argument("--timeout", type=_positive, metavar="S", help="give up after S seconds")
@@ -90,6 +92,9 @@ def _asking(add: _Parser) -> None:
     one.add_argument("-k", type=_count, default=10, metavar="N", help="hits at most (default 10)")
     one.add_argument("--project", metavar="P")
     one.add_argument("--query-file", metavar="F", help="read the query from a file")
+    one.add_argument(
+        "--fresh", action="store_true", help="wait until every change on the disk is indexed"
+    )
     one = add.command("ask", "asking:ask", "answer a question from the code, with its sources")
     one.add_argument("question", metavar="QUESTION", help="- reads it from standard input")
     one.add_argument("--project", metavar="P")
@@ -151,7 +156,7 @@ def _looking(add: _Parser) -> None:
 _GROUPS = (
     ("start stop restart run", _service),
     ("status ps unload", _state),
-    ("add remove projects rescan wait", _projects),
+    ("add remove projects rescan why wait", _projects),
     ("search ask complete score feedback", _asking),
     ("train pause resume cancel rollback adapters history", _learning),
     ("watch logs version try", _looking),

@@ -1,16 +1,16 @@
-"""The folders that gardener tends: add, remove, projects, rescan, wait."""
+"""The folders that gardener tends: add, remove, projects, rescan, why, wait."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from gardenerctl.console import Console, clean, plural, shorten
+from gardenerctl.console import Console, clean, moment, plural, shorten
 from gardenerctl.progress import Progress
 from gardenerctl.status import state_of
 from gardenerd.paths import find_home
 from gardenerd.wire.client import Client
-from gardenerd.wire.messages import Add, Projects, Remove, Reply, Rescan, Wait
+from gardenerd.wire.messages import Add, Projects, Remove, Reply, Rescan, Wait, Why
 
 # The daemon keeps the time that it was given; this much later something is wrong with it.
 _GRACE_S = 5.0
@@ -64,6 +64,24 @@ def rescan(arguments: argparse.Namespace, console: Console) -> int:
     with Client(find_home()) as client:
         body = client.call(Rescan(project=arguments.project), timeout_s=None)
     return _told(body, console, "the index is being compared with the files")
+
+
+def why(arguments: argparse.Namespace, console: Console) -> int:
+    path = Path(arguments.file).expanduser().absolute()
+    with Client(find_home()) as client:
+        body = client.call(Why(path=str(path)))
+    if console.as_json:
+        console.document(body)
+        return 0
+    reason = f": {clean(body['reason'])}" if body["reason"] else ""
+    console.line(f"{clean(body['path'])} in {clean(body['project'])}: {body['state']}{reason}")
+    if body["indexed"] is not None:
+        console.line(f"  {plural(body['chunks'], 'chunk')}, indexed {moment(body['indexed'])}")
+    if body["held_out"]:
+        console.line("  held out: never trained on, adapters are judged by it")
+    elif body["examples"]:
+        console.line(f"  {plural(body['examples'], 'example')} to learn from")
+    return 0
 
 
 def wait(arguments: argparse.Namespace, console: Console) -> int:

@@ -35,9 +35,11 @@ _TIMEOUT_S = 120.0
 def search(arguments: argparse.Namespace, console: Console) -> int:
     query = _query(arguments)
     with Client(find_home()) as client:
-        body = client.call(
-            Search(query=query, k=arguments.k, project=arguments.project), timeout_s=_TIMEOUT_S
+        wanted = Search(
+            query=query, k=arguments.k, project=arguments.project, fresh=arguments.fresh
         )
+        # How long the index needs to follow, nobody knows; it tells if it cannot.
+        body = client.call(wanted, timeout_s=None if arguments.fresh else _TIMEOUT_S)
     hits: list[dict[str, Any]] = body["hits"]
     if console.as_json:
         for hit in hits:

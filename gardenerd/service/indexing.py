@@ -320,7 +320,7 @@ class Indexing:
             return
         self._thaw(tended)
         self._stores.projects.set_root(project.id, state.device, state.inode)
-        tended.rules = await asyncio.to_thread(self._rules, project.root)
+        tended.rules = await asyncio.to_thread(self.rules, project.root)
         found, changes = await asyncio.to_thread(self._compare, tended, [""])
         tended.last_scan = found
         minutes = self._settings.watch.rescan_minutes * random.uniform(0.75, 1.25)
@@ -344,7 +344,8 @@ class Indexing:
         _, changes = await asyncio.to_thread(self._compare, tended, paths)
         self._stores.files.mark(tended.project.id, changes.changed, changes.gone)
 
-    def _rules(self, root: Path) -> Filter:
+    def rules(self, root: Path) -> Filter:
+        """What is left out of the project in ``root``, as its rule files are now."""
         return Filter(root, self._settings.watch.max_file_bytes, own=self._home.root)
 
     def _compare(self, tended: _Tended, paths: Iterable[str]) -> tuple[Scan, Changes]:

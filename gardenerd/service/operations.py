@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ import msgspec
 from gardenerd import __version__
 from gardenerd.errors import NotFoundError, RefusedError, TimedOutError
 from gardenerd.paths import Home
-from gardenerd.service import rewards, versions
+from gardenerd.service import covering, rewards, versions
 from gardenerd.service.answering import Answering
 from gardenerd.service.indexing import ASKED, Indexing
 from gardenerd.service.learning import Learning, Publish
@@ -62,6 +63,7 @@ class Operations:
             messages.Projects: self._list_projects,
             messages.Rescan: self._rescan,
             messages.Wait: self._wait,
+            messages.Why: self._why,
             messages.Search: self._search,
             messages.Ask: self._ask,
             messages.Complete: self._complete,
@@ -148,10 +150,18 @@ class Operations:
         await _within(wanted.timeout_s, settling)
         return {"settled": True, "projects": [project.name for project in projects]}
 
+    async def _why(self, wanted: messages.Why, _: Exchange) -> dict[str, Any]:
+        return await asyncio.to_thread(
+            covering.explain, Path(wanted.path), self._stores, self._indexing.rules
+        )
+
     # --- asking -------------------------------------------------------------------------------
 
-    async def _search(self, wanted: messages.Search, _: Exchange) -> dict[str, Any]:
+    async def _search(self, wanted: messages.Search, exchange: Exchange) -> dict[str, Any]:
         self._learning.touch()
+        if wanted.fresh:
+            projects = [project.id for project in self._named(wanted.project)]
+            await self._indexing.wait_settled(projects, exchange.progress)
         return await self._answering.search(wanted)
 
     async def _ask(self, wanted: messages.Ask, exchange: Exchange) -> dict[str, Any]:

@@ -89,6 +89,13 @@ class Examples:
             "SELECT count(*) FROM examples WHERE project = ? AND retired = 0", (project,)
         )
 
+    def count_of(self, project: str, path: str) -> int:
+        """How many of a project's examples come from one file."""
+        return self._database.value(
+            "SELECT count(*) FROM examples WHERE project = ? AND path = ? AND retired = 0",
+            (project, path),
+        )
+
     def count_new(self, project: str) -> int:
         return self._database.value(
             "SELECT count(*) FROM examples WHERE project = ? AND retired = 0 AND used = 0",

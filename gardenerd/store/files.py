@@ -54,6 +54,19 @@ class Claim(msgspec.Struct, kw_only=True, frozen=True):
         return bool(self.paths or self.remove)
 
 
+class FileState(msgspec.Struct, kw_only=True, frozen=True):
+    """One file, as the table has it."""
+
+    state: str
+    """``pending``, ``indexed``, ``skipped`` or ``failed``."""
+    reason: str
+    size: int
+    mtime_ns: int
+    chunks: int
+    indexed: float
+    """When, in seconds since the epoch; 0 for never."""
+
+
 class Counts(msgspec.Struct, kw_only=True, frozen=True):
     files: int = 0
     """In the index."""
@@ -197,6 +210,15 @@ class Files:
                 (project,),
             )
         )
+
+    def state(self, project: str, path: str) -> FileState | None:
+        """What is known of a file; None when no scan has found it."""
+        row = self._database.row(
+            "SELECT state, reason, size, mtime_ns, chunks, indexed FROM files "
+            "WHERE project = ? AND path = ? AND remove = 0",
+            (project, path),
+        )
+        return None if row is None else FileState(**dict(row))
 
     def problems(self, project: str, limit: int) -> list[tuple[str, str]]:
         """Files that failed, with the reason."""

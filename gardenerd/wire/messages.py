@@ -100,11 +100,21 @@ class Wait(Operation, kw_only=True):
     timeout_s: float | None = None
 
 
+class Why(Operation, kw_only=True):
+    """What is known of the file ``path`` (absolute): whether it is indexed, and if not, why."""
+
+    op: ClassVar[str] = "why"
+    path: str
+
+
 class Search(Operation, kw_only=True):
+    """``fresh``: not before every change on the disk is indexed."""
+
     op: ClassVar[str] = "search"
     query: str
     k: int = 10
     project: str | None = None
+    fresh: bool = False
 
 
 class Ask(Operation, kw_only=True):

@@ -56,6 +56,44 @@ def test_a_new_ignore_rule_takes_files_out(garden: Garden, project: Path) -> Non
     until(lambda: "shop/shipping.py" in garden.found("shipping cost", 1), 30)
 
 
+def test_a_fresh_search_sees_what_was_written_just_before(garden: Garden, project: Path) -> None:
+    garden.ctl("add", str(project))
+    for number in range(3):
+        (project / f"late_{number}.py").write_text(f"def written_late_{number}():\n    return 1\n")
+        hits = garden.lines("search", f"written_late_{number}", "--fresh", "-k", "1")
+        assert [(hit["path"], hit["state"]) for hit in hits] == [(f"late_{number}.py", "fresh")]
+
+
+def test_why_tells_what_became_of_a_file(garden: Garden, project: Path) -> None:
+    garden.ctl("add", str(project))
+    (project / ".gardenerignore").write_text("attic/\n")
+    (project / "attic").mkdir()
+    (project / "attic" / "old.py").write_text("x = 1\n")
+    (project / ".env").write_text("TOKEN=1\n")
+    (project / "data.py").write_text(f"x = '{'a' * 20_000}'\n")
+    (project / "link.py").symlink_to(project / "shop" / "basket.py")
+    garden.settle()
+
+    def why(path: str) -> tuple[str, str]:
+        told = garden.json("why", str(project / path))
+        assert told["path"] == path
+        return told["state"], told["reason"]
+
+    told = garden.json("why", str(project / "shop" / "basket.py"))
+    assert (told["state"], told["reason"]) == ("indexed", "")
+    assert told["chunks"] > 0
+    assert told["indexed"] > 0
+    assert why("attic/old.py") == ("excluded", ".gardenerignore: attic/")
+    assert why(".env") == ("excluded", "a file of this name holds secrets")
+    assert why("data.py")[0] == "skipped"
+    assert "minified or data" in why("data.py")[1]
+    assert why("link.py") == ("excluded", "a symbolic link")
+    assert why("none.py") == ("missing", "No such file or directory")
+    assert why("shop")[0] == "folder"
+    assert garden.refusal("why", str(project.parent / "elsewhere.py"))["code"] == "not_found"
+    assert "indexed" in garden.ctl("why", str(project / "shop" / "basket.py"))
+
+
 def test_a_root_that_vanishes_freezes_its_project(garden: Garden, project: Path) -> None:
     garden.ctl("add", str(project))
     garden.settle()
