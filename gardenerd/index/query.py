@@ -30,7 +30,8 @@ _HTML_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.S)
 _NAME = re.compile(r"[A-Za-z_]\w*(?:(?:\.|::|#|->)[A-Za-z_]\w*)*")
 _JOINT = re.compile(r"::|#|->")
 _LIKE_CODE = re.compile(r"_|\.|[a-z0-9][A-Z]")
-_FILE = re.compile(r"[\w./\\-]*\w\.[A-Za-z]\w{0,7}\b")
+_PATH = re.compile(r"[\w./\\-]+")
+_FILE = re.compile(r"\w\.[A-Za-z]\w{0,7}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class Query:
             words=() if short else _telling(text, title, names),
             name_words=() if short else _unique(" ".join(names))[:_MAX_WORDS],
             names=_with_parts(names),
-            files=_files(_FILE.findall(text)),
+            files=_files(text),
             tests=short and bool(_TEST_QUERY.search(text)),
             prose=short and bool(_PROSE_QUERY.search(text)),
         )
@@ -119,6 +120,8 @@ def _with_parts(names: list[str]) -> frozenset[str]:
     return frozenset(list(found)[:_MAX_NAMES])
 
 
-def _files(names: list[str]) -> frozenset[str]:
-    found = {name.replace("\\", "/").lstrip("./").lower() for name in names}
+def _files(text: str) -> frozenset[str]:
+    # Runs first, then what they end in: one expression for both takes the square of a run's length.
+    runs = (run.strip("./\\-") for run in _PATH.findall(text))
+    found = {run.replace("\\", "/").lower() for run in runs if _FILE.search(run, len(run) - 12)}
     return frozenset(sorted(found)[:_MAX_NAMES])
