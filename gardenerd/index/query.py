@@ -19,8 +19,6 @@ _MAX_CHARS = 20_000
 _MAX_NAMES = 200
 _SHORT = 200
 _TITLE_CHARS = 300
-# The vector is a mean of words: more of a long text only blurs it.
-_HEAD_CHARS = 600
 
 _TEST_QUERY = re.compile(r"(?i)\b(unit ?|py)?tests?\b|\btesting\b|\bfixtures?\b|\btest_\w+")
 _PROSE_QUERY = re.compile(
@@ -36,17 +34,15 @@ _FILE = re.compile(r"\w\.[A-Za-z]\w{0,7}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query's parts. Those of a long one overlap; of a short one the title is all there is."""
+    """A query's parts. Of a short one the title is all there is."""
 
+    short: bool
     title: str
-    head: str
-    """How a long query begins; empty for a short one."""
+    """The first line of a long query."""
     title_words: tuple[str, ...]
     """Split and stemmed as the index's, in order, each once; as are the others."""
     words: tuple[str, ...]
     """Of a long query those that say most; else none."""
-    name_words: tuple[str, ...]
-    """Of the names in a long query; else none."""
     names: frozenset[str]
     """Identifiers as they stand in the query, ``.`` between their parts; in a long query only what
     cannot be a plain word. And each part of them."""
@@ -55,10 +51,6 @@ class Query:
     trace's lines too."""
     tests: bool
     prose: bool
-
-    @property
-    def short(self) -> bool:
-        return not self.head
 
     @classmethod
     def of(cls, text: str) -> Query:
@@ -71,11 +63,10 @@ class Query:
         spelled = [_JOINT.sub(".", name) for name in _NAME.findall(text)]
         names = [name for name in spelled if short or _LIKE_CODE.search(name)][: 4 * _MAX_NAMES]
         return cls(
+            short=short,
             title=title,
-            head="" if short else text[:_HEAD_CHARS],
             title_words=_unique(title),
             words=() if short else _telling(text, title, names),
-            name_words=() if short else _unique(" ".join(names))[:_MAX_WORDS],
             names=_with_parts(names),
             files=_files(text),
             tests=short and bool(_TEST_QUERY.search(text)),

@@ -17,9 +17,8 @@ from typing import Final, Literal
 from gardenerd.index.identifiers import search_words
 from gardenerd.index.query import Query, like_code
 
-Aspect = Literal["title", "words", "names", "vector", "head"]
-"""What was searched for: the title's words, the most telling ones of all, those of names; and by
-vectors the title and the head."""
+Aspect = Literal["title", "words", "vector"]
+"""What was searched for: the title's words, the most telling ones of all; by vectors the title."""
 
 # The first of a file's hits keep their place, later ones wait behind other files.
 _HITS_OF_ONE_FILE = 2
@@ -33,9 +32,7 @@ class Weights:
 
     title: float = 1.0
     words: float = 1.0
-    names: float = 1.0
-    vector: float = 0.7
-    head: float = 0.5
+    vector: float = 1.0
     file_title: float = 1.0
     """The same of the file: the sum of its best chunks."""
     file_words: float = 1.0
@@ -50,14 +47,8 @@ class Weights:
 
     def of_chunks(self, query: Query) -> Mapping[Aspect, float]:
         if query.short:  # the title is all there is, and stands for what a long one has besides
-            return {"title": 2 * self.title, "vector": 2 * self.vector}
-        return {
-            "title": self.title,
-            "words": self.words,
-            "names": self.names,
-            "vector": self.vector,
-            "head": self.head,
-        }
+            return {"title": 2 * self.title, "vector": 1.5 * self.vector}
+        return {"title": self.title, "words": self.words, "vector": self.vector}
 
     def of_files(self, query: Query) -> Mapping[Aspect, float]:
         if query.short:

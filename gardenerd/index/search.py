@@ -47,10 +47,8 @@ class _Search:
     def run(self, query: Query, k: int) -> list[Hit]:
         self._by_text("title", query.title_words)
         self._by_text("words", query.words)
-        self._by_text("names", query.name_words)
         self._by_text(None, marks_asked(query))
-        self._by_vector("vector", query.title)
-        self._by_vector("head", query.head)
+        self._by_vector(query.title)
         return self._hits(rank(query, list(self._found.values()), k))
 
     def _by_text(self, aspect: Aspect | None, words: Sequence[str]) -> None:
@@ -60,8 +58,8 @@ class _Search:
         rows = self._rows(query, "_score", _TEXT_DEPTH)
         self._take(aspect, rows, [row["_score"] for row in rows])
 
-    def _by_vector(self, aspect: Aspect, text: str) -> None:
-        vector = self._embedder.encode([text])[0] if text else np.zeros(1)
+    def _by_vector(self, text: str) -> None:
+        vector = self._embedder.encode([text])[0]
         if not np.any(vector):
             return
         query = self._reader.search(vector.astype(np.float16), query_type="vector")
@@ -69,7 +67,7 @@ class _Search:
         likeness = [1.0 - row["_distance"] for row in rows]
         # All are somewhat alike: what counts is by how much one is more so.
         floor = max(min(likeness, default=0.0), 0.0) / 2
-        self._take(aspect, rows, [each - floor for each in likeness])
+        self._take("vector", rows, [each - floor for each in likeness])
 
     def _rows(self, query: Any, measure: str, depth: int) -> list[dict[str, Any]]:
         if self._where is not None:

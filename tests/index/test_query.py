@@ -22,15 +22,14 @@ def test_a_short_query_is_all_title() -> None:
     assert query.short
     assert query.title == "where is the HTTPResponse parsed?"
     assert query.title_words == ("httpresponse", "http", "respons", "pars")
-    assert (query.head, query.words, query.name_words) == ("", (), ())
+    assert query.words == ()
     assert {"HTTPResponse", "parsed", "where"} <= query.names
 
 
-def test_a_long_query_has_a_title_a_head_and_names_that_are_no_plain_words() -> None:
+def test_a_long_query_has_a_title_and_names_that_are_no_plain_words() -> None:
     query = Query.of(REPORT)
     assert not query.short
     assert query.title == "Watering fails when the bed is empty"
-    assert query.head.startswith(query.title)
     assert {"Bed.water", "Bed", "water", "can.pour", "IndexError"} <= query.names
     assert not {"Calling", "error", "Traceback"} & query.names
     assert query.files >= {"garden/beds/rows.py"}
