@@ -87,10 +87,10 @@ class Candidate:
     start_line: int
     scores: dict[Aspect, float] = field(default_factory=dict[Aspect, float])
     """What the searches that found it gave it: more is better, more than 0."""
+    file: tuple[str, str] = field(init=False)
 
-    @property
-    def file(self) -> tuple[str, str]:
-        return self.project, self.path
+    def __post_init__(self) -> None:
+        self.file = (self.project, self.path)
 
 
 def rank(
@@ -103,7 +103,7 @@ def rank(
     scored: list[tuple[Candidate, float]] = []
     for each, total in zip(candidates, totals, strict=True):
         score = total + names.score(each) + files.score(each)
-        scored.append((each, score * _factor(query, each)))
+        scored.append((each, score * files.factor(each) * _factor(query, each)))
     scored.sort(key=lambda pair: (-pair[1], pair[0].file, pair[0].start_line))
     result: list[tuple[Candidate, float]] = []
     last = 1.0
@@ -189,6 +189,9 @@ class _Files:
 
     def __init__(self, query: Query, candidates: Sequence[Candidate], weights: Weights) -> None:
         paths = {each.file for each in candidates}
+        self._tests = set[tuple[str, str]]()
+        if not query.tests:
+            self._tests = {file for file in paths if _TEST_PATH.search(file[1])}
         self._title = frozenset(query.title_words)
         self._scores: dict[tuple[str, str], float] = {}
         by_name: dict[str, list[tuple[str, str]]] = defaultdict(list)
@@ -207,6 +210,9 @@ class _Files:
 
     def score(self, each: Candidate) -> float:
         return self._scores[each.file]
+
+    def factor(self, each: Candidate) -> float:
+        return _TESTS if each.file in self._tests else 1.0
 
     def _overlap(self, path: str) -> float:
         """How much of the file's own name the title spells out, and of its folder's."""
@@ -237,12 +243,9 @@ def _closest(
 
 
 def _factor(query: Query, each: Candidate) -> float:
-    factor = 1.0
-    if not query.tests and _TEST_PATH.search(each.path):
-        factor *= _TESTS
     if each.kind in ("section", "window") and not query.prose:
-        factor *= _PROSE if each.kind == "section" else _DATA
-    return factor
+        return _PROSE if each.kind == "section" else _DATA
+    return 1.0
 
 
 def _last(symbol: str) -> str:

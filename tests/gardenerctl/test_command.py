@@ -136,6 +136,7 @@ _NEEDED = {
     "ask": ["q"],
     "complete": ["f:1"],
     "score": ["f"],
+    "why": ["f"],
 }
 
 

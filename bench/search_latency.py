@@ -1,0 +1,152 @@
+"""How long a search takes over 100,000 chunks, at rest and while files are indexed.
+
+    python -m bench.search_latency [CHUNKS]
+
+The real worker process holds the Python sources of this environment, the standard library and as
+many installed packages as it takes. Queries are of three shapes: a name that is defined somewhere,
+the first line of a docstring, and a report (a docstring with code below it). Each is timed from the
+job to its answer, which includes the socket; the first of each shape is not counted.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import random
+import statistics
+import sys
+import sysconfig
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from bench.index_worker import WorkerProcess, worker
+from gardenerd.workers.jobs import Done, Hits, Indexed, IndexFiles, OptimizeIndex, SearchIndex
+
+P50_LIMIT_MS = 25.0
+P99_LIMIT_MS = 80.0
+CHUNKS = 100_000
+
+_JOB_FILES = 1_000
+_QUERIES = 150  # of each shape
+
+
+def measure(chunks: int = CHUNKS) -> dict[str, Any]:
+    """Milliseconds at rest and beside indexing, by shape of query."""
+    roots = [Path(sysconfig.get_paths()[name]) for name in ("stdlib", "purelib")]
+    files = [(root, path) for root in roots for path in _sources(root)]
+    with (
+        tempfile.TemporaryDirectory(prefix="gardener-bench-") as folder,
+        worker(Path(folder)) as process,
+    ):
+        left = _fill(process, files, chunks)
+        process.ask(OptimizeIndex(), Done)
+        held = process.chunks
+        queries = _queries(files[: len(files) - len(left)])
+        found: dict[str, Any] = {"chunks": held}
+        found |= {f"rest, {shape}": _timed(process, asked) for shape, asked in queries.items()}
+        mixed = [query for shape in zip(*queries.values(), strict=True) for query in shape]
+        found["rest"] = _timed(process, mixed)
+        found["indexing"] = _beside_indexing(process, left or files, mixed)
+    found["limit_ms"] = {"p50": P50_LIMIT_MS, "p99": P99_LIMIT_MS}
+    slow = found["indexing"]
+    found["within"] = slow["p50"] <= P50_LIMIT_MS and slow["p99"] <= P99_LIMIT_MS
+    return found
+
+
+def _sources(root: Path) -> list[str]:
+    found = sorted(root.rglob("*.py"))
+    inner = "site-packages" if "site-packages" not in root.parts else ""
+    return [
+        str(path.relative_to(root))
+        for path in found
+        if inner not in path.parts and path.stat().st_size <= 1_000_000
+    ]
+
+
+def _fill(
+    process: WorkerProcess, files: list[tuple[Path, str]], chunks: int
+) -> list[tuple[Path, str]]:
+    """Index until there are so many chunks; the files that were not needed."""
+    at = 0
+    while at < len(files) and process.chunks < chunks:
+        part = [file for file in files[at : at + _JOB_FILES] if file[0] == files[at][0]]
+        _index(process, part)
+        at += len(part)
+    return files[at:]
+
+
+def _index(process: WorkerProcess, part: list[tuple[Path, str]]) -> None:
+    process.answer(process.start(_job(part)), Indexed)
+
+
+def _job(part: list[tuple[Path, str]]) -> IndexFiles:
+    root = part[0][0]
+    return IndexFiles(project=root.name, root=str(root), paths=[path for _, path in part])
+
+
+def _queries(files: list[tuple[Path, str]]) -> dict[str, list[str]]:
+    draw = random.Random(0)
+    drawn = list(islice(_documented(draw.sample(files, len(files))), _QUERIES))
+    return {
+        "name": [name for name, _, _ in drawn],
+        "line": [docstring.split("\n", 1)[0][:200] for _, docstring, _ in drawn],
+        "report": [f"{docstring}\n\n{code}" for _, docstring, code in drawn],
+    }
+
+
+def _documented(files: list[tuple[Path, str]]) -> Iterator[tuple[str, str, str]]:
+    """One function of each file that has any with a docstring: name, docstring, code."""
+    for root, path in files:
+        try:
+            text = (root / path).read_text(encoding="utf-8")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", SyntaxWarning)
+                tree = ast.parse(text)
+        except (UnicodeDecodeError, SyntaxError, ValueError):
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef) and (docstring := ast.get_docstring(node)):
+                yield node.name, docstring, ast.get_source_segment(text, node) or ""
+                break
+
+
+def _timed(process: WorkerProcess, queries: list[str]) -> dict[str, float]:
+    for query in queries[:3]:
+        process.ask(SearchIndex(query=query), Hits)
+    return _summary([_once(process, query) for query in queries])
+
+
+def _once(process: WorkerProcess, query: str) -> float:
+    started = time.perf_counter()
+    process.ask(SearchIndex(query=query), Hits)
+    return (time.perf_counter() - started) * 1e3
+
+
+def _beside_indexing(
+    process: WorkerProcess, files: list[tuple[Path, str]], queries: list[str]
+) -> dict[str, float]:
+    """The same searches while one batch of files after the other is indexed."""
+    times: list[float] = []
+    at = 0
+    while len(times) < len(queries):
+        part = [file for file in files[at : at + _JOB_FILES] if file[0] == files[at][0]]
+        at = (at + len(part)) % len(files)
+        number = process.start(_job(part))
+        while not process.ended(number) and len(times) < len(queries):
+            times.append(_once(process, queries[len(times)]))
+        process.answer(number, Indexed)
+    return _summary(times)
+
+
+def _summary(times: list[float]) -> dict[str, float]:
+    cut = statistics.quantiles(times, n=100, method="inclusive")
+    return {"p50": round(cut[49], 1), "p99": round(cut[98], 1), "most": round(max(times), 1)}
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(int(sys.argv[1]) if len(sys.argv) > 1 else CHUNKS), indent=2))
