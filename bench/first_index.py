@@ -29,7 +29,7 @@ def sources(root: Path) -> list[str]:
     return sorted(
         str(path.relative_to(root))
         for path in root.rglob("*.py")
-        if "site-packages" not in path.parts and path.stat().st_size <= 1_000_000
+        if "site-packages" not in path.relative_to(root).parts and path.stat().st_size <= 1_000_000
     )
 
 

@@ -92,11 +92,18 @@ class WorkerProcess:
 @contextlib.contextmanager
 def worker(home: Path) -> Generator[WorkerProcess]:
     """A worker with a home of its own, ended at the end."""
+    with started(home) as (socket, process):
+        yield WorkerProcess(socket, process)
+
+
+@contextlib.contextmanager
+def started(home: Path) -> Generator[tuple[zmq.Socket[bytes], subprocess.Popen[bytes]]]:
+    """A worker on ``home`` and the socket it speaks to; killed at the end, whatever it does."""
     (home / "index").mkdir(parents=True, exist_ok=True)
     context = zmq.Context()
     socket = context.socket(zmq.ROUTER)
     socket.linger = 0
-    endpoint = f"ipc://{home}/w.sock"
+    endpoint = f"ipc://{home}/{uuid.uuid4().hex[:8]}.sock"
     socket.bind(endpoint)
     process = subprocess.Popen(
         [sys.executable, "-m", "gardenerd.workers.indexer", endpoint, str(home / "worker.log")],
@@ -104,11 +111,11 @@ def worker(home: Path) -> Generator[WorkerProcess]:
         env={**os.environ, "GARDENER_HOME": str(home)},
     )
     try:
-        yield WorkerProcess(socket, process)
+        yield socket, process
     finally:
         process.kill()
         process.wait()
-        if process.stdin is not None:
-            process.stdin.close()
+        assert process.stdin is not None
+        process.stdin.close()
         socket.close()
         context.term()

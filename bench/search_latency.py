@@ -24,6 +24,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from bench.first_index import sources
 from bench.index_worker import WorkerProcess, worker
 from gardenerd.workers.jobs import Done, Hits, Indexed, IndexFiles, OptimizeIndex, SearchIndex
 
@@ -38,7 +39,7 @@ _QUERIES = 150  # of each shape
 def measure(chunks: int = CHUNKS) -> dict[str, Any]:
     """Milliseconds at rest and beside indexing, by shape of query."""
     roots = [Path(sysconfig.get_paths()[name]) for name in ("stdlib", "purelib")]
-    files = [(root, path) for root in roots for path in _sources(root)]
+    files = [(root, path) for root in roots for path in sources(root)]
     with (
         tempfile.TemporaryDirectory(prefix="gardener-bench-") as folder,
         worker(Path(folder)) as process,
@@ -58,30 +59,21 @@ def measure(chunks: int = CHUNKS) -> dict[str, Any]:
     return found
 
 
-def _sources(root: Path) -> list[str]:
-    found = sorted(root.rglob("*.py"))
-    inner = "site-packages" if "site-packages" not in root.parts else ""
-    return [
-        str(path.relative_to(root))
-        for path in found
-        if inner not in path.parts and path.stat().st_size <= 1_000_000
-    ]
-
-
 def _fill(
     process: WorkerProcess, files: list[tuple[Path, str]], chunks: int
 ) -> list[tuple[Path, str]]:
     """Index until there are so many chunks; the files that were not needed."""
     at = 0
     while at < len(files) and process.chunks < chunks:
-        part = [file for file in files[at : at + _JOB_FILES] if file[0] == files[at][0]]
-        _index(process, part)
+        part = _part(files, at)
+        process.ask(_job(part), Indexed)
         at += len(part)
     return files[at:]
 
 
-def _index(process: WorkerProcess, part: list[tuple[Path, str]]) -> None:
-    process.answer(process.start(_job(part)), Indexed)
+def _part(files: list[tuple[Path, str]], at: int) -> list[tuple[Path, str]]:
+    """Those of the next job: of one root."""
+    return [file for file in files[at : at + _JOB_FILES] if file[0] == files[at][0]]
 
 
 def _job(part: list[tuple[Path, str]]) -> IndexFiles:
@@ -134,7 +126,7 @@ def _beside_indexing(
     times: list[float] = []
     at = 0
     while len(times) < len(queries):
-        part = [file for file in files[at : at + _JOB_FILES] if file[0] == files[at][0]]
+        part = _part(files, at)
         at = (at + len(part)) % len(files)
         number = process.start(_job(part))
         while not process.ended(number) and len(times) < len(queries):

@@ -115,20 +115,20 @@ def rank(
 
 def _found(query: Query, candidates: Sequence[Candidate], weights: Weights) -> list[float]:
     """By candidate: what the searches say of it, and of its file."""
-    totals = [0.0] * len(candidates)
-    for aspect, weight in weights.of_chunks(query).items():
-        best = max((each.scores.get(aspect, 0.0) for each in candidates), default=0.0)
-        if best <= 0:
-            continue
-        for n, each in enumerate(candidates):
-            totals[n] += weight * each.scores.get(aspect, 0.0) / best
+    kinds = [
+        (weight, [each.scores.get(aspect, 0.0) for each in candidates])
+        for aspect, weight in weights.of_chunks(query).items()
+    ]
     for aspect, weight in weights.of_files(query).items():
         sums = _file_sums(aspect, candidates)
-        best = max(sums.values(), default=0.0)
-        if best <= 0:
-            continue
-        for n, each in enumerate(candidates):
-            totals[n] += weight * sums.get(each.file, 0.0) / best
+        kinds.append((weight, [sums.get(each.file, 0.0) for each in candidates]))
+    totals = [0.0] * len(candidates)
+    for weight, values in kinds:
+        best = max(values, default=0.0)
+        if best > 0:
+            totals = [
+                total + weight * value / best for total, value in zip(totals, values, strict=True)
+            ]
     return totals
 
 

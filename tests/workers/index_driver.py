@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 import zmq
 
+from bench.index_worker import started
 from gardenerd.errors import from_code
 from gardenerd.workers.frames import Answer, Assign, CancelJob, Failed, FromChild, Ready, Update
 from gardenerd.workers.jobs import FileResult, Indexed, IndexFiles, IndexProgress, Job
@@ -85,23 +84,5 @@ class Driver:
 @contextlib.contextmanager
 def index_worker(home: Path) -> Generator[Driver]:
     """A worker on ``home``; it is killed at the end, whatever it does."""
-    (home / "index").mkdir(parents=True, exist_ok=True)
-    context = zmq.Context()
-    socket = context.socket(zmq.ROUTER)
-    socket.linger = 0
-    endpoint = f"ipc://{home}/{uuid.uuid4().hex[:8]}.sock"
-    socket.bind(endpoint)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gardenerd.workers.indexer", endpoint, str(home / "worker.log")],
-        stdin=subprocess.PIPE,
-        env={**os.environ, "GARDENER_HOME": str(home)},
-    )
-    try:
+    with started(home) as (socket, process):
         yield Driver(socket, process)
-    finally:
-        process.kill()
-        process.wait()
-        assert process.stdin is not None
-        process.stdin.close()
-        socket.close()
-        context.term()
