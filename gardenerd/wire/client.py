@@ -37,7 +37,9 @@ class Client:
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        # The process's own, never terminated: that waits for ever for a socket that an interrupt
+        # kept from being known, and the end of the process frees it anyway.
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
         self._dealer: zmq.Socket[bytes] | None = None
 
     def __enter__(self) -> Client:
@@ -52,8 +54,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        self._context.destroy(linger=0)
-        self._dealer = None
+        self._disconnect()
 
     def call(
         self,

@@ -142,6 +142,7 @@ def test_interrupted_try_leaves_nothing(source: Path, number: signal.Signals) ->
             assert trying.wait(60) == 130
         finally:
             trying.kill()
+            trying.wait()
             trying.stdout.close()
         assert list(Path(temporary).iterdir()) == []
         deadline = time.monotonic() + 20

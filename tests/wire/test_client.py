@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zmq
 
 from gardenerd.errors import (
     DaemonNotRunningError,
@@ -169,6 +170,24 @@ def test_interrupt_cancels_the_request(home: Home) -> None:
         assert cancelled.wait(10)
     assert asking.returncode == 130
     assert errors == b""
+
+
+def test_interrupt_while_a_socket_is_made_leaves_a_client_that_closes(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[zmq.Socket[bytes]] = []
+    create = zmq.Context.socket
+
+    def interrupted(context: zmq.Context[zmq.Socket[bytes]], kind: int) -> zmq.Socket[bytes]:
+        made.append(create(zmq.Context.shadow(context.underlying), kind))  # context knows it not
+        raise KeyboardInterrupt
+
+    with serving(home, {"hello": {}}):
+        monkeypatch.setattr(zmq.Context, "socket", interrupted)
+        with pytest.raises(KeyboardInterrupt), Client(home) as client:
+            client.call(Hello())
+    assert len(made) == 1
+    made[0].close(linger=0)
 
 
 def test_request_that_is_too_large_is_refused_here(home: Home) -> None:
