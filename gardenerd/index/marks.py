@@ -6,6 +6,8 @@ word of a text looks like a mark (``identifiers.search_words`` leaves neither ``
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from gardenerd.index.query import Query
 
 # Files that stand for the folder that holds them.
@@ -30,6 +32,7 @@ def marks_asked(query: Query) -> list[str]:
     return list(found)
 
 
+@lru_cache(maxsize=8)  # chunks come file after file
 def _file_names(path: str) -> list[str]:
     folder, _, name = path.lower().rpartition("/")
     stem = name.partition(".")[0]
