@@ -18,7 +18,7 @@ from typing import Any
 
 from bench.index_worker import worker
 from gardenerd.index.languages import parser_for
-from gardenerd.workers.jobs import Hits, Indexed, IndexFiles, SearchIndex
+from gardenerd.workers.jobs import Checked, CheckIndex, Indexed, IndexFiles
 
 LIMIT = 2.0
 """At most this many times the bare parse."""
@@ -47,7 +47,7 @@ def measure(root: Path | None = None) -> dict[str, Any]:
         home = Path(folder)
         with worker(home) as process:
             job = IndexFiles(project="bench", root=str(root), paths=paths)
-            process.ask(SearchIndex(query="ready"), Hits)  # its imports are done
+            process.ask(CheckIndex(), Checked)  # its imports are done
             started, before = time.perf_counter(), process.cpu_seconds()
             process.ask(job, Indexed)
             index_s, index_cpu = time.perf_counter() - started, process.cpu_seconds() - before

@@ -1,4 +1,4 @@
-"""The index worker as a process of its own, driven by raw frames: the real one, no daemon."""
+"""The index and the search worker as processes, driven by raw frames: the real ones, no daemon."""
 
 from __future__ import annotations
 
@@ -15,14 +15,18 @@ import msgspec
 import psutil
 import zmq
 
+from gardenerd.workers.child import MODULES
 from gardenerd.workers.frames import Answer, Assign, Failed, FromChild, Ready, Update
 from gardenerd.workers.jobs import IndexProgress, Job
+
+INDEXER = MODULES["index"]
+SEARCHER = MODULES["search"]
 
 _TIMEOUT_MS = 120_000
 
 
 class WorkerProcess:
-    """The index worker as a process, driven by raw frames."""
+    """A worker as a process, driven by raw frames."""
 
     def __init__(self, socket: zmq.Socket[bytes], process: subprocess.Popen[bytes]) -> None:
         self._socket = socket
@@ -47,24 +51,29 @@ class WorkerProcess:
     def answer(self, number: str, answer: type[msgspec.Struct]) -> Any:
         """Wait for the answer to a job; those of others are kept for when they are asked for."""
         while number not in self._ended:
-            _, frame = self._receive()
-            if isinstance(frame, Answer | Failed):
-                self._ended[frame.id] = frame
-            elif isinstance(frame, Update):
-                self._count(frame)
+            self._take()
         frame = self._ended.pop(number)
         if isinstance(frame, Failed):
             raise RuntimeError(frame.message)
         return msgspec.json.decode(frame.body, type=answer)
 
     def ended(self, number: str) -> bool:
-        """Whether a job's answer has come, as far as was read while waiting for others."""
+        """Whether a job's answer has come."""
+        while self._socket.poll(0):
+            self._take()
         return number in self._ended
 
     @property
     def chunks(self) -> int:
         """How many chunks were indexed, as far as was read."""
         return self._chunks
+
+    def _take(self) -> None:
+        _, frame = self._receive()
+        if isinstance(frame, Answer | Failed):
+            self._ended[frame.id] = frame
+        elif isinstance(frame, Update):
+            self._count(frame)
 
     def _count(self, update: Update) -> None:
         progress = msgspec.json.decode(update.body, type=IndexProgress)
@@ -90,14 +99,16 @@ class WorkerProcess:
 
 
 @contextlib.contextmanager
-def worker(home: Path) -> Generator[WorkerProcess]:
-    """A worker with a home of its own, ended at the end."""
-    with started(home) as (socket, process):
+def worker(home: Path, module: str = INDEXER) -> Generator[WorkerProcess]:
+    """A worker on ``home``, ended at the end."""
+    with started(home, module) as (socket, process):
         yield WorkerProcess(socket, process)
 
 
 @contextlib.contextmanager
-def started(home: Path) -> Generator[tuple[zmq.Socket[bytes], subprocess.Popen[bytes]]]:
+def started(
+    home: Path, module: str = INDEXER
+) -> Generator[tuple[zmq.Socket[bytes], subprocess.Popen[bytes]]]:
     """A worker on ``home`` and the socket it speaks to; killed at the end, whatever it does."""
     (home / "index").mkdir(parents=True, exist_ok=True)
     context = zmq.Context()
@@ -106,7 +117,7 @@ def started(home: Path) -> Generator[tuple[zmq.Socket[bytes], subprocess.Popen[b
     endpoint = f"ipc://{home}/{uuid.uuid4().hex[:8]}.sock"
     socket.bind(endpoint)
     process = subprocess.Popen(
-        [sys.executable, "-m", "gardenerd.workers.indexer", endpoint, str(home / "worker.log")],
+        [sys.executable, "-m", module, endpoint, str(home / "worker.log")],
         stdin=subprocess.PIPE,
         env={**os.environ, "GARDENER_HOME": str(home)},
     )

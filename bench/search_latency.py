@@ -2,10 +2,11 @@
 
     python -m bench.search_latency [CHUNKS]
 
-The real worker process holds the Python sources of this environment, the standard library and as
+The real index worker holds the Python sources of this environment, the standard library and as
 many installed packages as it takes. Queries are of three shapes: a name that is defined somewhere,
 the first line of a docstring, and a report (a docstring with code below it). Each is timed from the
-job to its answer, which includes the socket; the first of each shape is not counted.
+job to the search worker's answer, which includes the socket; the first of each shape are not
+counted.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.first_index import sources
-from bench.index_worker import WorkerProcess, worker
+from bench.index_worker import SEARCHER, WorkerProcess, worker
 from gardenerd.workers.jobs import Done, Hits, Indexed, IndexFiles, OptimizeIndex, SearchIndex
 
 P50_LIMIT_MS = 25.0
@@ -42,17 +43,22 @@ def measure(chunks: int = CHUNKS) -> dict[str, Any]:
     files = [(root, path) for root in roots for path in sources(root)]
     with (
         tempfile.TemporaryDirectory(prefix="gardener-bench-") as folder,
-        worker(Path(folder)) as process,
+        worker(Path(folder)) as indexer,
+        worker(Path(folder), SEARCHER) as searcher,
     ):
-        left = _fill(process, files, chunks)
-        process.ask(OptimizeIndex(), Done)
-        held = process.chunks
+        left = _fill(indexer, files, chunks)
+        indexer.ask(OptimizeIndex(), Done)
+        held = indexer.chunks
         queries = _queries(files[: len(files) - len(left)])
         found: dict[str, Any] = {"chunks": held}
-        found |= {f"rest, {shape}": _timed(process, asked) for shape, asked in queries.items()}
+        found |= {f"rest, {shape}": _timed(searcher, asked) for shape, asked in queries.items()}
         mixed = [query for shape in zip(*queries.values(), strict=True) for query in shape]
-        found["rest"] = _timed(process, mixed)
-        found["indexing"] = _beside_indexing(process, left or files, mixed)
+        found["rest"] = _timed(searcher, mixed)
+        found["indexing"] = _beside_indexing(indexer, searcher, left or files, mixed)
+        found["peak_rss_mb"] = {
+            "index worker": round(indexer.peak_rss() / 1e6),
+            "search worker": round(searcher.peak_rss() / 1e6),
+        }
     found["limit_ms"] = {"p50": P50_LIMIT_MS, "p99": P99_LIMIT_MS}
     slow = found["indexing"]
     found["within"] = slow["p50"] <= P50_LIMIT_MS and slow["p99"] <= P99_LIMIT_MS
@@ -60,13 +66,13 @@ def measure(chunks: int = CHUNKS) -> dict[str, Any]:
 
 
 def _fill(
-    process: WorkerProcess, files: list[tuple[Path, str]], chunks: int
+    indexer: WorkerProcess, files: list[tuple[Path, str]], chunks: int
 ) -> list[tuple[Path, str]]:
     """Index until there are so many chunks; the files that were not needed."""
     at = 0
-    while at < len(files) and process.chunks < chunks:
+    while at < len(files) and indexer.chunks < chunks:
         part = _part(files, at)
-        process.ask(_job(part), Indexed)
+        indexer.ask(_job(part), Indexed)
         at += len(part)
     return files[at:]
 
@@ -107,20 +113,23 @@ def _documented(files: list[tuple[Path, str]]) -> Iterator[tuple[str, str, str]]
                 break
 
 
-def _timed(process: WorkerProcess, queries: list[str]) -> dict[str, float]:
+def _timed(searcher: WorkerProcess, queries: list[str]) -> dict[str, float]:
     for query in queries[:3]:
-        process.ask(SearchIndex(query=query), Hits)
-    return _summary([_once(process, query) for query in queries])
+        searcher.ask(SearchIndex(query=query), Hits)
+    return _summary([_once(searcher, query) for query in queries])
 
 
-def _once(process: WorkerProcess, query: str) -> float:
+def _once(searcher: WorkerProcess, query: str) -> float:
     started = time.perf_counter()
-    process.ask(SearchIndex(query=query), Hits)
+    searcher.ask(SearchIndex(query=query), Hits)
     return (time.perf_counter() - started) * 1e3
 
 
 def _beside_indexing(
-    process: WorkerProcess, files: list[tuple[Path, str]], queries: list[str]
+    indexer: WorkerProcess,
+    searcher: WorkerProcess,
+    files: list[tuple[Path, str]],
+    queries: list[str],
 ) -> dict[str, float]:
     """The same searches while one batch of files after the other is indexed."""
     times: list[float] = []
@@ -128,10 +137,10 @@ def _beside_indexing(
     while len(times) < len(queries):
         part = _part(files, at)
         at = (at + len(part)) % len(files)
-        number = process.start(_job(part))
-        while not process.ended(number) and len(times) < len(queries):
-            times.append(_once(process, queries[len(times)]))
-        process.answer(number, Indexed)
+        number = indexer.start(_job(part))
+        while not indexer.ended(number) and len(times) < len(queries):
+            times.append(_once(searcher, queries[len(times)]))
+        indexer.answer(number, Indexed)
     return _summary(times)
 
 

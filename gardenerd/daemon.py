@@ -81,12 +81,15 @@ class Daemon:
             for text in (settings.index.keep_alive, settings.model.keep_alive)
         )
         self._index = Child("index", MODULES["index"], home, self._context, keep_alive=index_keep)
+        self._search = Child(
+            "search", MODULES["search"], home, self._context, keep_alive=index_keep
+        )
         self._model = Child("model", MODULES["model"], home, self._context, keep_alive=model_keep)
         # A training process belongs to its run; the loop ends it.
         self._trainer = Child(
             "train", MODULES["train"], home, self._context, keep_alive=float("inf")
         )
-        self._workers = [self._index, self._model, self._trainer]
+        self._workers = [self._index, self._search, self._model, self._trainer]
         self._learning = Learning(
             home=home,
             settings=settings,
@@ -110,7 +113,7 @@ class Daemon:
             settings=settings,
             stores=self._stores,
             indexing=self._indexing,
-            index=self._index,
+            search=self._search,
             model=self._model,
         )
         reporter = Reporter(

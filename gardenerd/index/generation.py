@@ -1,4 +1,5 @@
-"""Which table the index holds. The supervisor reads this file; it imports nothing heavy."""
+"""Which table the index holds, and which version of it is whole. Imports nothing heavy: the
+supervisor reads it too."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ FORMAT = 2
 under the same name. An index of another format is made anew."""
 
 _NAME = "generation"
+_VERSION = "version"
 
 
 def read_generation(index_dir: Path) -> str | None:
@@ -31,3 +33,18 @@ def new_generation(index_dir: Path) -> str:
     name = uuid.uuid4().hex
     durable.write_file(index_dir / _NAME, name.encode("ascii"))
     return name
+
+
+def read_version(index_dir: Path) -> int | None:
+    """The newest version of the table at which a write was whole; None if that is not known."""
+    try:
+        return int((index_dir / _VERSION).read_text(encoding="ascii", errors="replace"))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def tell_version(index_dir: Path, version: int) -> None:
+    """Tell readers of a version. Not made durable: the writer tells again when it opens."""
+    partial = index_dir / f".{_VERSION}"
+    partial.write_text(str(version), encoding="ascii")
+    partial.replace(index_dir / _VERSION)

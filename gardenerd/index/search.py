@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
@@ -12,7 +12,8 @@ from gardenerd.index.embed import Embedder
 from gardenerd.index.marks import marks_asked
 from gardenerd.index.query import Query
 from gardenerd.index.ranking import Aspect, Candidate, rank
-from gardenerd.index.table import ChunkTable, match, project_filter, reading
+from gardenerd.index.reader import Snapshot
+from gardenerd.index.table import match, project_filter, reading
 from gardenerd.workers.jobs import Hit, Hits, SearchIndex
 
 # Candidates of each search by words, and by vectors.
@@ -20,77 +21,86 @@ _TEXT_DEPTH = 400
 _VECTOR_DEPTH = 200
 _MAX_DEPTH = 1_000
 
-_COLUMNS = ["project", "path", "symbol", "kind", "start_line"]
 _DETAILS = ["end_line", "signature", "docstring", "text", "digest"]
 
 
-def search(table: ChunkTable, embedder: Embedder, job: SearchIndex) -> Hits:
+_Found = tuple[list[int], list[float]]
+"""Row ids and what each of them scores."""
+
+
+def search(snapshot: Snapshot | None, embedder: Embedder, job: SearchIndex) -> Hits:
     """The best ``job.k`` chunks for a query of any characters and length; [] if none fits."""
     started = time.perf_counter()
     query = Query.of(job.query)
     hits: list[Hit] = []
-    if query.title_words and job.k > 0 and job.projects != []:
+    if snapshot and query.title_words and job.k > 0 and job.projects != []:
         with reading():
-            hits = _Search(table, embedder, job).run(query, job.k)
+            hits = _Search(snapshot, embedder, job).run(query, job.k)
     return Hits(hits=hits, seconds=time.perf_counter() - started)
 
 
 class _Search:
-    def __init__(self, table: ChunkTable, embedder: Embedder, job: SearchIndex) -> None:
-        self._reader = table.reader()
-        self._has_text_index = table.has_text_index
+    def __init__(self, snapshot: Snapshot, embedder: Embedder, job: SearchIndex) -> None:
+        self._table = snapshot.table
+        self._mirror = snapshot.mirror
+        self._has_text_index = snapshot.has_text_index
         self._embedder = embedder
-        self._where = project_filter(job.projects)
+        self._projects = job.projects
+        if job.projects is not None and self._mirror.holds_only(job.projects):
+            self._projects = None  # a filter reads a column of all rows
         self._least = min(2 * job.k, _MAX_DEPTH)
-        self._found: dict[int, Candidate] = {}
+        self._scores: dict[int, dict[Aspect, float]] = {}
 
     def run(self, query: Query, k: int) -> list[Hit]:
-        self._by_text("title", query.title_words)
-        self._by_text("words", query.words)
-        self._by_text(None, marks_asked(query))
-        self._by_vector(query.title)
-        return self._hits(rank(query, list(self._found.values()), k))
+        asked: list[tuple[Aspect | None, Sequence[str]]] = [
+            ("title", query.title_words),
+            ("words", query.words),
+            (None, marks_asked(query)),
+        ]
+        with ThreadPoolExecutor(len(asked)) as threads:  # LanceDB's work needs no interpreter
+            by_text: list[tuple[Aspect | None, Future[_Found]]] = [
+                (aspect, threads.submit(self._by_text, words))
+                for aspect, words in asked
+                if words and self._has_text_index
+            ]
+            self._take("vector", *self._by_vector(query.title))
+            for aspect, found in by_text:
+                self._take(aspect, *found.result())
+        return self._hits(rank(query, self._candidates(), k))
 
-    def _by_text(self, aspect: Aspect | None, words: Sequence[str]) -> None:
-        if not words or not self._has_text_index:
-            return
-        query = self._reader.search(match(" ".join(words)), query_type="fts")
-        rows = self._rows(query, "_score", _TEXT_DEPTH)
-        self._take(aspect, rows, [row["_score"] for row in rows])
+    def _by_text(self, words: Sequence[str]) -> _Found:
+        query = self._table.search(match(" ".join(words)), query_type="fts")
+        if self._projects is not None:
+            query = query.where(project_filter(self._projects), prefilter=True)
+        chosen = query.select(["_score"]).with_row_id(True)
+        found = chosen.limit(max(_TEXT_DEPTH, self._least)).to_arrow()
+        return found["_rowid"].to_pylist(), found["_score"].to_pylist()
 
-    def _by_vector(self, text: str) -> None:
+    def _by_vector(self, text: str) -> _Found:
         vector = self._embedder.encode([text])[0]
         if not np.any(vector):
-            return
-        query = self._reader.search(vector.astype(np.float16), query_type="vector")
-        rows = self._rows(query.distance_type("dot"), "_distance", _VECTOR_DEPTH)
-        likeness = [1.0 - row["_distance"] for row in rows]
+            return [], []
+        count = max(_VECTOR_DEPTH, self._least)
+        ids, likeness = self._mirror.nearest(self._table, vector, count, self._projects)
         # All are somewhat alike: what counts is by how much one is more so.
-        floor = max(min(likeness, default=0.0), 0.0) / 2
-        self._take("vector", rows, [each - floor for each in likeness])
+        floor = max(float(likeness.min(initial=1.0)), 0.0) / 2
+        return ids.tolist(), (likeness - floor).tolist()
 
-    def _rows(self, query: Any, measure: str, depth: int) -> list[dict[str, Any]]:
-        if self._where is not None:
-            query = query.where(self._where, prefilter=True)
-        chosen = query.select([*_COLUMNS, measure]).with_row_id(True)
-        return chosen.limit(max(depth, self._least)).to_arrow().to_pylist()
-
-    def _take(
-        self, aspect: Aspect | None, rows: list[dict[str, Any]], scores: Sequence[float]
-    ) -> None:
-        for row, score in zip(rows, scores, strict=True):
-            key = row["_rowid"]
-            if key not in self._found:
-                columns = {name: row[name] for name in _COLUMNS}
-                self._found[key] = Candidate(key=key, **columns)
+    def _take(self, aspect: Aspect | None, ids: Sequence[int], scores: Sequence[float]) -> None:
+        for key, score in zip(ids, scores, strict=True):
+            own = self._scores.setdefault(key, {})
             if aspect is not None and score > 0:
-                self._found[key].scores[aspect] = score
+                own[aspect] = score
+
+    def _candidates(self) -> list[Candidate]:
+        rows = self._mirror.rows(list(self._scores))
+        return [Candidate(**row._asdict(), scores=self._scores[row.key]) for row in rows]
 
     def _hits(self, best: Sequence[tuple[Candidate, float]]) -> list[Hit]:
         if not best:
             return []
         wanted = [candidate.key for candidate, _ in best]
-        taken = self._reader.take_row_ids(wanted).select(_DETAILS).with_row_id().to_arrow()
+        taken = self._table.take_row_ids(wanted).select(_DETAILS).with_row_id().to_arrow()
         details = {row.pop("_rowid"): row for row in taken.to_pylist()}
         return [
             Hit(

@@ -23,7 +23,7 @@ from lancedb.index import FTS
 from lancedb.query import FullTextQuery, MatchQuery
 
 from gardenerd.errors import GardenerError, IndexUnavailableError
-from gardenerd.index.generation import FORMAT, new_generation, read_generation
+from gardenerd.index.generation import FORMAT, new_generation, read_generation, tell_version
 from gardenerd.index.newfiles import NewFiles
 from gardenerd.index.rows import schema
 
@@ -53,7 +53,7 @@ def _told(doing: str) -> Generator[None]:
 
 
 class ChunkTable:
-    """One writer and any number of readers, in one process.
+    """The one writer of the table; other processes read it by :mod:`gardenerd.index.reader`.
 
     Args:
         folder: the index folder; it holds the generation and the LanceDB database.
@@ -63,7 +63,7 @@ class ChunkTable:
 
     def __init__(self, folder: Path, fingerprint: str, dimensions: int) -> None:
         self._folder = folder
-        self._name = f"chunks-v{FORMAT}-{_safe(fingerprint)}-{dimensions}"
+        self._name = table_name(fingerprint, dimensions)
         self._dimensions = dimensions
         self._new_files = NewFiles(self.path)
         self.generation = ""
@@ -74,13 +74,6 @@ class ChunkTable:
         return self._folder / "lance" / f"{self._name}.lance"
 
     # --- opening --------------------------------------------------------------------------
-
-    def _connect(self) -> Any:
-        session = lancedb.Session(
-            index_cache_size_bytes=_INDEX_CACHE_BYTES,
-            metadata_cache_size_bytes=_METADATA_CACHE_BYTES,
-        )
-        return lancedb.connect(self._folder / "lance", session=session)
 
     def _open(self) -> None:
         (self._folder / "lance").mkdir(parents=True, exist_ok=True)
@@ -96,12 +89,13 @@ class ChunkTable:
                     break
             else:
                 self.generation = known
+                self._commit()
                 return
         self._create()
 
     def _reopen(self) -> None:
         """Fresh handles: nothing of the old ones' caches and descriptors stays."""
-        self._database = self._connect()
+        self._database = connect(self._folder)
         table = self._database.open_table(self._name)
         table.count_rows()
         if table.schema != schema(self._dimensions):
@@ -112,7 +106,6 @@ class ChunkTable:
         self._has_text_index = any("search" in index.columns for index in table.list_indices())
         if self._has_text_index:
             self._check_text_index()
-        self._reader = self._database.open_table(self._name)
 
     def _check_text_index(self) -> None:
         """A damaged full-text index shows only when it is asked; it is made anew from the rows."""
@@ -126,12 +119,11 @@ class ChunkTable:
         """Make an empty table under a new generation; whatever stood there goes."""
         for old in (self._folder / "lance").glob("chunks-*.lance"):
             shutil.rmtree(old)
-        self._database = self._connect()
+        self._database = connect(self._folder)
         self._table = self._database.create_table(self._name, schema=schema(self._dimensions))
-        self._reader = self._database.open_table(self._name)
         self._has_text_index = False
         self._new_files = NewFiles(self.path)
-        self._new_files.sync()
+        self._commit()
         self.generation = new_generation(self._folder)
         log.info("a new index table", extra={"generation": self.generation})
 
@@ -167,9 +159,9 @@ class ChunkTable:
         return count
 
     def _commit(self) -> None:
+        """Make durable what was written, and let readers see it: whole, not between two steps."""
         self._new_files.sync()
-        # A handle of its own for each state: a search that is under way goes on in the one it has.
-        self._reader = self._database.open_table(self._name)
+        tell_version(self._folder, self._table.version)
 
     # --- upkeep ---------------------------------------------------------------------------
 
@@ -214,8 +206,8 @@ class ChunkTable:
         except Exception as error:  # noqa: BLE001
             failures.append(f"full-text index: {_first_line(error)}")
         with _told("open"):
-            self._new_files.sync()
             self._reopen()
+            self._commit()
         return failures
 
     # --- reading --------------------------------------------------------------------------
@@ -226,14 +218,14 @@ class ChunkTable:
 
     def count(self, project: str | None = None) -> int:
         with _told("read"):
-            return self._reader.count_rows(
+            return self._table.count_rows(
                 None if project is None else f"project = {_quoted(project)}"
             )
 
     def unindexed_rows(self) -> int:
         """Rows that the full-text index does not hold yet."""
         if not self._has_text_index:
-            return self._reader.count_rows()
+            return self._table.count_rows()
         stats = self._table.index_stats("search_idx")
         return 0 if stats is None else stats.num_unindexed_rows
 
@@ -256,10 +248,19 @@ class ChunkTable:
                 known.setdefault(path, (digest, []))[1].append(chunk)
         return known
 
-    def reader(self) -> Any:
-        """A handle on the rows as they are now, whole batches only, which later writes do not
-        change; for searches, within :func:`reading`."""
-        return self._reader
+
+def connect(folder: Path) -> Any:
+    """The database of an index folder, with caches of its own."""
+    session = lancedb.Session(
+        index_cache_size_bytes=_INDEX_CACHE_BYTES,
+        metadata_cache_size_bytes=_METADATA_CACHE_BYTES,
+    )
+    return lancedb.connect(folder / "lance", session=session)
+
+
+def table_name(fingerprint: str, dimensions: int) -> str:
+    """The table of an embedder: vectors of two embedders never share one."""
+    return f"chunks-v{FORMAT}-{_safe(fingerprint)}-{dimensions}"
 
 
 def match(words: str) -> FullTextQuery:
@@ -272,9 +273,9 @@ def reading() -> contextlib.AbstractContextManager[None]:
     return _told("search")
 
 
-def project_filter(projects: Iterable[str] | None) -> str | None:
-    """A filter for LanceDB; None admits every project."""
-    return None if projects is None else f"project IN ({_list(projects)})"
+def project_filter(projects: Iterable[str]) -> str:
+    """LanceDB's filter for the rows of these projects."""
+    return f"project IN ({_list(projects)})"
 
 
 def _parts(items: Sequence[str], size: int) -> Iterable[Sequence[str]]:

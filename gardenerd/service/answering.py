@@ -55,14 +55,14 @@ class Answering:
         settings: Settings,
         stores: Stores,
         indexing: Indexing,
-        index: Child,
+        search: Child,
         model: Child,
     ) -> None:
         self._home = home
         self._settings = settings
         self._stores = stores
         self._indexing = indexing
-        self._index = index
+        self._search = search
         self._model = model
 
     async def search(self, wanted: Search) -> dict[str, Any]:
@@ -229,7 +229,11 @@ class Answering:
                 hint="see `gardenerctl status`; .gitignore and .gardenerignore leave files out",
             )
         job = SearchIndex(query=query, k=k, projects=[project.id for project in projects])
-        return (await self._index.call(job, Hits, retry=True)).hits
+        try:
+            return (await self._search.call(job, Hits, retry=True)).hits
+        except IndexUnavailableError:
+            await self._indexing.check_index()
+            return (await self._search.call(job, Hits, retry=True)).hits
 
     def _note(self, projects: list[Project]) -> str:
         """Why the index may not show everything; empty when it does."""

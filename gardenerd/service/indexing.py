@@ -37,6 +37,8 @@ from gardenerd.watch.roots import check_root, root_state
 from gardenerd.watch.watcher import Changed, RescanNeeded, Watcher
 from gardenerd.workers.child import Child
 from gardenerd.workers.jobs import (
+    Checked,
+    CheckIndex,
     Done,
     Indexed,
     IndexFiles,
@@ -191,6 +193,10 @@ class Indexing:
                 await asyncio.wait_for(pulse.wait(), 1.0)
             except TimeoutError:
                 continue
+
+    async def check_index(self) -> None:
+        """Have the index opened anew by the one who writes it: what is damaged is healed there."""
+        self._check_generation((await self._index.call(CheckIndex(), Checked)).generation)
 
     def counts(self, project: str) -> Counts:
         return self._stores.files.counts(project)

@@ -51,9 +51,10 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-Kind = Literal["index", "model", "train"]
+Kind = Literal["index", "search", "model", "train"]
 MODULES: dict[Kind, str] = {
     "index": "gardenerd.workers.indexer",
+    "search": "gardenerd.workers.searcher",
     "model": "gardenerd.workers.answerer",
     "train": "gardenerd.workers.trainer",
 }

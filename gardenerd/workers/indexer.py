@@ -1,13 +1,14 @@
 """The index worker: ``python -m gardenerd.workers.indexer ENDPOINT LOGFILE``.
 
-Three lanes: files are indexed in one, searches pass in another, and reading files as material for
-examples never waits for either. The table is opened by the first job that needs it.
+Two lanes: files are indexed in one, and reading files as material for examples never waits for it.
+The table is opened by the first job that needs it, and written by this process alone.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from gardenerd import logs, paths, settings
 from gardenerd.errors import IndexUnavailableError
 from gardenerd.workers.harness import Context, Harness, child_arguments
 from gardenerd.workers.jobs import (
+    Checked,
+    CheckIndex,
     Done,
     Harvest,
     IndexFiles,
@@ -24,7 +27,6 @@ from gardenerd.workers.jobs import (
     OptimizeIndex,
     ReadTexts,
     RemoveProject,
-    SearchIndex,
 )
 
 if TYPE_CHECKING:
@@ -47,11 +49,9 @@ class Indexer:
 
     def lane(self, job: IndexJob) -> str:
         match job:
-            case SearchIndex():
-                return "read"
             case Harvest() | ReadTexts():
                 return "files"
-            case IndexFiles() | RemoveProject() | OptimizeIndex():
+            case IndexFiles() | RemoveProject() | OptimizeIndex() | CheckIndex():
                 return "write"
 
     def handle(self, job: IndexJob, context: Context) -> msgspec.Struct:
@@ -77,11 +77,10 @@ class Indexer:
                 for failure in failures:
                     log.warning("a step of the upkeep failed", extra={"cause": failure})
                 return Done(count=len(failures))
-            case SearchIndex():
-                from gardenerd.index.search import search
-
-                table, embedder = self._open()
-                return search(table, embedder, job)
+            case CheckIndex():
+                with self._opening:
+                    self._opened = None
+                return Checked(generation=self._open()[0].generation)
             case Harvest():
                 from gardenerd.index.reading import harvest
 
@@ -108,8 +107,13 @@ class Indexer:
             return self._opened
 
 
+# Below what people wait for, searches too, and above training.
+_NICE = 10
+
+
 def main() -> None:
     endpoint, logfile = child_arguments()
+    os.nice(_NICE)
     home = paths.find_home()
     chosen = settings.load(home.config)
     logs.configure(logfile, level=chosen.log.level)

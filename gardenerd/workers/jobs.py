@@ -73,6 +73,17 @@ class OptimizeIndex(Job, kw_only=True, frozen=True):
     """Compact the table, bring its full-text index up to date, drop old versions."""
 
 
+class CheckIndex(Job, kw_only=True, frozen=True):
+    """Open the table anew: what is damaged is healed, or made anew and to be filled again."""
+
+
+class Checked(msgspec.Struct, kw_only=True, frozen=True):
+    """The answer to :class:`CheckIndex`."""
+
+    generation: str
+    """As :attr:`Indexed.generation`."""
+
+
 class FileResult(msgspec.Struct, kw_only=True, frozen=True):
     """What became of one file; size, time and digest are those of the bytes read."""
 
@@ -387,6 +398,6 @@ class RunReport(msgspec.Struct, kw_only=True, frozen=True):
     """To put the candidate on a base in memory."""
 
 
-IndexJob = IndexFiles | RemoveProject | SearchIndex | Harvest | ReadTexts | OptimizeIndex
+IndexJob = IndexFiles | RemoveProject | Harvest | ReadTexts | OptimizeIndex | CheckIndex
 ModelJob = CompleteCode | AnswerQuestion | ScoreTexts
 TrainJob = TrainAdapter

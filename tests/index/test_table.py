@@ -12,7 +12,7 @@ import pytest
 
 from gardenerd.index.generation import read_generation
 from gardenerd.index.rows import COLUMNS, record_batch
-from gardenerd.index.table import ChunkTable, match
+from gardenerd.index.table import ChunkTable, connect, match
 
 DIMENSIONS = 8
 
@@ -109,8 +109,8 @@ def test_a_damaged_text_index_is_made_anew_from_the_rows(tmp_path: Path) -> None
     healed = opened(tmp_path)
     assert damaged
     assert (healed.generation, healed.count()) == (table.generation, 7)
-    found = healed.reader().search(match("search"), query_type="fts").to_arrow()
-    assert found.num_rows == 7
+    found = connect(tmp_path).open_table(healed.path.stem).search(match("search"), query_type="fts")
+    assert found.to_arrow().num_rows == 7
 
 
 def test_another_embedder_means_another_table(tmp_path: Path) -> None:

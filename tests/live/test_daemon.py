@@ -80,13 +80,30 @@ def test_nothing_heavy_is_in_the_supervisor(garden: Garden, project: Path) -> No
     assert [name for name in HEAVY if name in loaded] == []
 
 
-def test_a_worker_that_is_killed_comes_back(garden: Garden, project: Path) -> None:
+@pytest.mark.parametrize("kind", ["index", "search"])
+def test_a_worker_that_is_killed_comes_back(garden: Garden, project: Path, kind: str) -> None:
     garden.ctl("add", str(project))
     garden.settle()
-    worker = next(w for w in garden.json("ps")["workers"] if w["kind"] == "index")
+    garden.found("basket")
+    worker = next(w for w in garden.json("ps")["workers"] if w["kind"] == kind)
     psutil.Process(worker["pid"]).kill()
     until(lambda: not psutil.pid_exists(worker["pid"]), 10)
     assert "shop/basket.py" in garden.found("basket total price")
+    (project / "shop" / "basket.py").write_text("def weigh_the_basket(): ...\n")
+    garden.settle()
+    assert "shop/basket.py" in garden.found("weigh the basket")
+
+
+def test_a_search_heals_an_index_that_was_damaged(garden: Garden, project: Path) -> None:
+    garden.ctl("add", str(project))
+    garden.settle()
+    garden.found("basket")
+    garden.ctl("unload")
+    damaged = [file for file in (garden.home.index / "lance").rglob("*") if file.is_file()]
+    for file in damaged:
+        file.write_bytes(b"")
+    assert damaged
+    until(lambda: "shop/basket.py" in garden.found("basket total price"), 30)
 
 
 def test_unload_and_keep_alive_end_the_workers(garden: Garden, project: Path) -> None:

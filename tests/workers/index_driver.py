@@ -1,4 +1,4 @@
-"""The real index worker as a process, driven by raw frames from the test."""
+"""The real index and search workers as processes, driven by raw frames from the test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 import zmq
 
-from bench.index_worker import started
+from bench.index_worker import SEARCHER, started
 from gardenerd.errors import from_code
 from gardenerd.workers.frames import Answer, Assign, CancelJob, Failed, FromChild, Ready, Update
 from gardenerd.workers.jobs import FileResult, Indexed, IndexFiles, IndexProgress, Job
@@ -43,11 +43,19 @@ class Driver:
     def wait_for(self, met: Callable[[], bool]) -> None:
         """Take frames until ``met``."""
         while not met():
-            _, frame = self._receive()
-            if isinstance(frame, Update):
-                self._updates[frame.id].append(frame.body)
-            elif isinstance(frame, Answer | Failed):
-                self._ends[frame.id] = frame
+            self._take()
+
+    def take_those_there(self) -> None:
+        """Take the frames that have come, and wait for none."""
+        while self._socket.poll(0):
+            self._take()
+
+    def _take(self) -> None:
+        _, frame = self._receive()
+        if isinstance(frame, Update):
+            self._updates[frame.id].append(frame.body)
+        elif isinstance(frame, Answer | Failed):
+            self._ends[frame.id] = frame
 
     def updates(self, number: str, kind: type[T]) -> list[T]:
         return [msgspec.json.decode(body, type=kind) for body in self._updates[number]]
@@ -81,8 +89,24 @@ class Driver:
         return identity, msgspec.json.decode(data, type=FromChild)
 
 
+class Pair(Driver):
+    """An index worker, and beside it, from the first search on, a search worker."""
+
+    def __init__(self, home: Path, workers: contextlib.ExitStack) -> None:
+        super().__init__(*workers.enter_context(started(home)))
+        self._home = home
+        self._workers = workers
+        self._searcher: Driver | None = None
+
+    @property
+    def searcher(self) -> Driver:
+        if self._searcher is None:
+            self._searcher = Driver(*self._workers.enter_context(started(self._home, SEARCHER)))
+        return self._searcher
+
+
 @contextlib.contextmanager
-def index_worker(home: Path) -> Generator[Driver]:
-    """A worker on ``home``; it is killed at the end, whatever it does."""
-    with started(home) as (socket, process):
-        yield Driver(socket, process)
+def index_worker(home: Path) -> Generator[Pair]:
+    """Workers on ``home``; they are killed at the end, whatever they do."""
+    with contextlib.ExitStack() as workers:
+        yield Pair(home, workers)

@@ -11,8 +11,10 @@ from gardenerd.errors import CancelledError, IndexUnavailableError
 from gardenerd.index.build import index_files
 from gardenerd.index.embed import load_embedder
 from gardenerd.index.generation import read_generation
-from gardenerd.index.table import ChunkTable
+from gardenerd.index.table import ChunkTable, connect
 from gardenerd.workers.jobs import (
+    Checked,
+    CheckIndex,
     Done,
     Harvest,
     Harvested,
@@ -26,7 +28,7 @@ from gardenerd.workers.jobs import (
     RemoveProject,
     SearchIndex,
 )
-from tests.workers.index_driver import Driver, index_worker
+from tests.workers.index_driver import Pair, index_worker
 
 SECRET = "ghp_" + "aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zAbCdE"
 
@@ -37,7 +39,7 @@ def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def shared(shared_home: Path) -> Generator[Driver]:
+def shared(shared_home: Path) -> Generator[Pair]:
     """One worker for the tests that each keep to a project of their own."""
     with index_worker(shared_home) as driver:
         yield driver
@@ -58,8 +60,9 @@ def garden(root: Path, count: int = 12) -> list[str]:
     return [*names, "README.md"]
 
 
-def search(driver: Driver, query: str, project: str, k: int = 10) -> list[Hit]:
-    return driver.ask(SearchIndex(query=query, k=k, projects=[project]), Hits).hits
+def search(driver: Pair, query: str, project: str, k: int = 10) -> list[Hit]:
+    job = SearchIndex(query=query, k=k, projects=[project])
+    return driver.searcher.ask(job, Hits).hits
 
 
 def open_table(folder: Path) -> ChunkTable:
@@ -70,10 +73,11 @@ def open_table(folder: Path) -> ChunkTable:
 
 def table_rows(table: ChunkTable) -> list[tuple[str, ...]]:
     """Every row, vectors too."""
-    return sorted(tuple(map(str, row.values())) for row in table.reader().to_arrow().to_pylist())
+    rows = connect(table.path.parent.parent).open_table(table.path.stem).to_arrow()
+    return sorted(tuple(map(str, row.values())) for row in rows.to_pylist())
 
 
-def everything(driver: Driver, root: Path, project: str, paths: list[str]) -> set[tuple[str, ...]]:
+def everything(driver: Pair, root: Path, project: str, paths: list[str]) -> set[tuple[str, ...]]:
     """All that searches can bring up of a project."""
     found: set[tuple[str, ...]] = set()
     for path in paths:
@@ -82,7 +86,7 @@ def everything(driver: Driver, root: Path, project: str, paths: list[str]) -> se
     return found
 
 
-def test_a_project_is_indexed_and_found(shared: Driver, tmp_path: Path) -> None:
+def test_a_project_is_indexed_and_found(shared: Pair, tmp_path: Path) -> None:
     paths = garden(tmp_path)
     results = shared.index("found", tmp_path, paths)
     assert {r.state for r in results.values()} == {"indexed"}
@@ -98,13 +102,13 @@ def test_a_project_is_indexed_and_found(shared: Driver, tmp_path: Path) -> None:
     assert all(0 < score <= 1 for score in scores)
 
 
-def test_code_comes_before_prose_that_mentions_it(shared: Driver, tmp_path: Path) -> None:
+def test_code_comes_before_prose_that_mentions_it(shared: Pair, tmp_path: Path) -> None:
     paths = garden(tmp_path)
     shared.index("prose", tmp_path, paths)
     assert search(shared, "plant_1", "prose")[0].path == "bed_1.py"
 
 
-def test_an_unchanged_file_costs_no_new_row(shared: Driver, tmp_path: Path) -> None:
+def test_an_unchanged_file_costs_no_new_row(shared: Pair, tmp_path: Path) -> None:
     paths = garden(tmp_path)
     first = shared.index("again", tmp_path, paths)
     before = everything(shared, tmp_path, "again", paths)
@@ -114,7 +118,7 @@ def test_an_unchanged_file_costs_no_new_row(shared: Driver, tmp_path: Path) -> N
     assert everything(shared, tmp_path, "again", paths) == before
 
 
-def test_a_change_is_found_at_once_and_the_old_text_leaves(shared: Driver, tmp_path: Path) -> None:
+def test_a_change_is_found_at_once_and_the_old_text_leaves(shared: Pair, tmp_path: Path) -> None:
     paths = garden(tmp_path)
     shared.index("edit", tmp_path, paths)
     source = (tmp_path / "bed_2.py").read_text().replace("plant_2", "uproot_weeds")
@@ -125,7 +129,7 @@ def test_a_change_is_found_at_once_and_the_old_text_leaves(shared: Driver, tmp_p
     assert all(hit.symbol != "plant_2" for hit in search(shared, "plant_2", "edit", 500))
 
 
-def test_a_file_that_is_gone_or_left_out_leaves_the_index(shared: Driver, tmp_path: Path) -> None:
+def test_a_file_that_is_gone_or_left_out_leaves_the_index(shared: Pair, tmp_path: Path) -> None:
     paths = garden(tmp_path)
     shared.index("gone", tmp_path, paths)
     (tmp_path / "bed_1.py").unlink()
@@ -139,7 +143,7 @@ def test_a_file_that_is_gone_or_left_out_leaves_the_index(shared: Driver, tmp_pa
     assert left == (set(paths) | {"moved.py"}) - {"bed_1.py", "bed_2.py", "bed_3.py"}
 
 
-def test_projects_are_apart_and_removed_alone(shared: Driver, tmp_path: Path) -> None:
+def test_projects_are_apart_and_removed_alone(shared: Pair, tmp_path: Path) -> None:
     for name in ("here", "there"):
         shared.index(name, tmp_path / name, garden(tmp_path / name))
     assert shared.ask(RemoveProject(project="here"), Done).count == 12 * 3 + 1
@@ -148,7 +152,7 @@ def test_projects_are_apart_and_removed_alone(shared: Driver, tmp_path: Path) ->
     assert shared.ask(RemoveProject(project="here"), Done).count == 0
 
 
-def test_quotes_in_names_stay_names(shared: Driver, tmp_path: Path) -> None:
+def test_quotes_in_names_stay_names(shared: Pair, tmp_path: Path) -> None:
     name, project = "o'brien's \"bed\".py", "it's"
     (tmp_path / name).write_text("def odd_name():\n    pass\n")
     shared.index(project, tmp_path, [name])
@@ -164,16 +168,16 @@ def test_quotes_in_names_stay_names(shared: Driver, tmp_path: Path) -> None:
         "the", "()[]{}", "plant_1 " * 8_000, "-" * 65_000, "😀", "a.b.c::d#e->f", "%s {} \\",
     ],
 )  # fmt: skip
-def test_any_query_is_answered(shared: Driver, tmp_path: Path, query: str) -> None:
+def test_any_query_is_answered(shared: Pair, tmp_path: Path, query: str) -> None:
     shared.index("odd", tmp_path, garden(tmp_path, 3))
     hits = search(shared, query, "odd")
     assert len(hits) <= 10
     assert search(shared, "plant_1", "odd")[0].symbol == "plant_1"
 
 
-def test_an_empty_or_unknown_project_has_no_hits(shared: Driver) -> None:
+def test_an_empty_or_unknown_project_has_no_hits(shared: Pair) -> None:
     assert search(shared, "plant", "never added") == []
-    assert shared.ask(SearchIndex(query="plant", projects=[]), Hits).hits == []
+    assert shared.searcher.ask(SearchIndex(query="plant", projects=[]), Hits).hits == []
 
 
 def test_no_secret_reaches_the_disk(tmp_path: Path) -> None:
@@ -200,7 +204,7 @@ def test_no_secret_reaches_the_disk(tmp_path: Path) -> None:
         assert SECRET[4:].encode().lower() not in data, file
 
 
-def test_harvest_and_texts(shared: Driver, tmp_path: Path) -> None:
+def test_harvest_and_texts(shared: Pair, tmp_path: Path) -> None:
     paths = garden(tmp_path, 200)
     number = shared.start(Harvest(root=str(tmp_path), paths=[*paths, "missing.py"]))
     assert shared.answer(number, Harvested).chunks == []
@@ -223,7 +227,7 @@ def test_harvest_and_texts(shared: Driver, tmp_path: Path) -> None:
     assert lines[0]["text"] == (tmp_path / "bed_1.py").read_text()
 
 
-def test_a_large_batch_uses_processes_that_leave(shared: Driver, tmp_path: Path) -> None:
+def test_a_large_batch_uses_processes_that_leave(shared: Pair, tmp_path: Path) -> None:
     paths = garden(tmp_path, 400)
     number = shared.start(IndexFiles(project="large", root=str(tmp_path), paths=paths))
     shared.answer(number, Indexed)
@@ -235,19 +239,20 @@ def test_a_large_batch_uses_processes_that_leave(shared: Driver, tmp_path: Path)
     assert search(shared, "plant_399", "large")[0].symbol == "plant_399"
 
 
-def test_a_search_passes_while_files_are_indexed(shared: Driver, tmp_path: Path) -> None:
+def test_a_search_passes_while_files_are_indexed(shared: Pair, tmp_path: Path) -> None:
     shared.index("calm", tmp_path / "calm", garden(tmp_path / "calm"))
     paths = garden(tmp_path / "busy", 600)
     number = shared.start(IndexFiles(project="busy", root=str(tmp_path / "busy"), paths=paths))
     seen: list[str] = []
     while not shared.updates(number, IndexProgress) or len(seen) < 3:
         seen.append(search(shared, "plant_5", "calm")[0].symbol)
+        shared.take_those_there()
     assert set(seen) == {"plant_5"}
     shared.answer(number, Indexed)
     assert search(shared, "plant_599", "busy")[0].symbol == "plant_599"
 
 
-def test_a_cancelled_batch_stops_and_what_was_told_stays(shared: Driver, tmp_path: Path) -> None:
+def test_a_cancelled_batch_stops_and_what_was_told_stays(shared: Pair, tmp_path: Path) -> None:
     paths = garden(tmp_path, 900)
     number = shared.start(IndexFiles(project="stop", root=str(tmp_path), paths=paths))
     shared.wait_for(lambda: bool(shared.updates(number, IndexProgress)))
@@ -285,7 +290,7 @@ def test_kill_in_the_middle_then_again_gives_a_fresh_index(tmp_path: Path) -> No
     assert read_generation(tmp_path / "h" / "index") == generation
 
 
-def test_optimising_keeps_everything(shared: Driver, tmp_path: Path) -> None:
+def test_optimising_keeps_everything(shared: Pair, tmp_path: Path) -> None:
     paths = garden(tmp_path, 5)
     for _ in range(4):
         shared.index("tidy", tmp_path, paths)
@@ -297,7 +302,7 @@ def test_optimising_keeps_everything(shared: Driver, tmp_path: Path) -> None:
     assert shared.ask(OptimizeIndex(), Done).count == 0
 
 
-def test_the_answer_names_the_generation(shared: Driver, shared_home: Path, tmp_path: Path) -> None:
+def test_the_answer_names_the_generation(shared: Pair, shared_home: Path, tmp_path: Path) -> None:
     job = IndexFiles(project="g", root=str(tmp_path), paths=garden(tmp_path, 1))
     assert shared.ask(job, Indexed).generation == read_generation(shared_home / "index")
 
@@ -313,9 +318,9 @@ def test_damage_under_a_running_worker_is_told_and_then_healed(tmp_path: Path) -
                 file.write_bytes(b"")
         job = SearchIndex(query="plant_1", projects=["p"])
         with pytest.raises(IndexUnavailableError) as failed:
-            while driver.ask(job, Hits):
-                driver.index("p", root, paths)
+            driver.searcher.ask(job, Hits)
         assert failed.value.hint
+        assert driver.ask(CheckIndex(), Checked).generation != before
         results = driver.index("p", root, paths)
         assert read_generation(home / "index") != before
         assert {r.new_chunks for r in results.values()} == {1, 3}

@@ -1,0 +1,78 @@
+"""The table as searches see it, in a process that does not write it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gardenerd.index.generation import read_generation, read_version
+from gardenerd.index.mirror import Mirror
+from gardenerd.index.table import connect, reading, table_name
+
+# LanceDB's handles on a full-text index grow as versions pass: they are let go of after a while.
+_SESSION_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One state of the table: all of a search sees this one."""
+
+    table: Any
+    """LanceDB's handle, which stands still."""
+    mirror: Mirror
+    has_text_index: bool
+
+
+class TableReader:
+    """Opens the table of an index folder and follows it. For one thread.
+
+    Args:
+        fingerprint: of the embedder; the table of another one is not looked at.
+        dimensions: of its vectors.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str, dimensions: int) -> None:
+        self._folder = folder
+        self._name = table_name(fingerprint, dimensions)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of everything; the next search opens the table anew."""
+        self._generation: str | None = None
+        self._database: Any = None
+        self._opened = 0.0
+        self._snapshot: Snapshot | None = None
+
+    def latest(self) -> Snapshot | None:
+        """The table as it is now; None while there is none.
+
+        Raises:
+            IndexUnavailableError: it does not open.
+        """
+        generation = read_generation(self._folder)
+        if generation != self._generation:
+            self.close()
+            self._generation = generation
+        if generation is None:
+            return None
+        with reading():
+            return self._follow()
+
+    def _follow(self) -> Snapshot:
+        before, whole = self._snapshot, read_version(self._folder)
+        if before is not None and whole == before.table.version:
+            return before
+        if self._database is None or time.monotonic() - self._opened > _SESSION_SECONDS:
+            self._database, self._opened = connect(self._folder), time.monotonic()
+        table = self._database.open_table(self._name)
+        if whole is not None and whole != table.version:
+            table.checkout(whole)
+        if before is not None and table.version == before.table.version:
+            return before
+        mirror = Mirror() if before is None else before.mirror
+        mirror.follow(table)
+        has_text_index = any("search" in index.columns for index in table.list_indices())
+        self._snapshot = Snapshot(table, mirror, has_text_index)
+        return self._snapshot
