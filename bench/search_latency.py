@@ -49,7 +49,7 @@ def measure(chunks: int = CHUNKS) -> dict[str, Any]:
         left = _fill(indexer, files, chunks)
         indexer.ask(OptimizeIndex(), Done)
         held = indexer.chunks
-        queries = _queries(files[: len(files) - len(left)])
+        queries = make_queries(files[: len(files) - len(left)], _QUERIES)
         found: dict[str, Any] = {"chunks": held}
         found |= {f"rest, {shape}": _timed(searcher, asked) for shape, asked in queries.items()}
         mixed = [query for shape in zip(*queries.values(), strict=True) for query in shape]
@@ -87,9 +87,10 @@ def _job(part: list[tuple[Path, str]]) -> IndexFiles:
     return IndexFiles(project=root.name, root=str(root), paths=[path for _, path in part])
 
 
-def _queries(files: list[tuple[Path, str]]) -> dict[str, list[str]]:
+def make_queries(files: list[tuple[Path, str]], count: int) -> dict[str, list[str]]:
+    """So many queries of each shape, by the functions in files of these roots."""
     draw = random.Random(0)
-    drawn = list(islice(_documented(draw.sample(files, len(files))), _QUERIES))
+    drawn = list(islice(_documented(draw.sample(files, len(files))), count))
     return {
         "name": [name for name, _, _ in drawn],
         "line": [docstring.split("\n", 1)[0][:200] for _, docstring, _ in drawn],
