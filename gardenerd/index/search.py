@@ -43,7 +43,7 @@ class _Search:
     def __init__(self, snapshot: Snapshot, embedder: Embedder, job: SearchIndex) -> None:
         self._table = snapshot.table
         self._mirror = snapshot.mirror
-        self._has_text_index = snapshot.has_text_index
+        self._text_index = snapshot.text_index
         self._embedder = embedder
         self._projects = job.projects
         if job.projects is not None and self._mirror.holds_only(job.projects):
@@ -61,7 +61,7 @@ class _Search:
             by_text: list[tuple[Aspect | None, Future[_Found]]] = [
                 (aspect, threads.submit(self._by_text, words))
                 for aspect, words in asked
-                if words and self._has_text_index
+                if words and self._text_index != "none"
             ]
             self._take("vector", *self._by_vector(query.title))
             for aspect, found in by_text:
@@ -72,6 +72,8 @@ class _Search:
         query = self._table.search(match(" ".join(words)), query_type="fts")
         if self._projects is not None:
             query = query.where(project_filter(self._projects), prefilter=True)
+        if self._text_index == "behind":
+            query = query.fast_search()
         chosen = query.select(["_score"]).with_row_id(True)
         found = chosen.limit(max(_TEXT_DEPTH, self._least)).to_arrow()
         return found["_rowid"].to_pylist(), found["_score"].to_pylist()

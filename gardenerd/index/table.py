@@ -33,6 +33,8 @@ _INDEX_CACHE_BYTES = 64 << 20
 _METADATA_CACHE_BYTES = 16 << 20
 # No reader of ours keeps a version open for longer than one search.
 _KEEP_VERSIONS = timedelta(seconds=60)
+TEXT_INDEX = "search_idx"
+"""LanceDB's name for the full-text index of the column ``search``."""
 _PATHS_IN_FILTER = 400
 _HEAL_TRIES = 8
 _INDEX_WORKERS = 2
@@ -226,7 +228,7 @@ class ChunkTable:
         """Rows that the full-text index does not hold yet."""
         if not self._has_text_index:
             return self._table.count_rows()
-        stats = self._table.index_stats("search_idx")
+        stats = self._table.index_stats(TEXT_INDEX)
         return 0 if stats is None else stats.num_unindexed_rows
 
     def known_digests(self, project: str, paths: Sequence[str]) -> dict[str, tuple[str, list[str]]]:

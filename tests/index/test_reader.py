@@ -75,12 +75,13 @@ def test_the_mirror_follows_every_kind_of_change(tmp_path: Path) -> None:
     table, found = opened(tmp_path), reader(tmp_path)
     for n in range(6):
         put(table, "p", f"{n}.py", 300, n)
+    assert latest(found).text_index == "none"
     check(latest(found))
     put(table, "p", "2.py", 250, 20)  # an edit
     table.replace("p", ["3.py"], None)
     check(latest(found))
     table.index_text()
-    assert latest(found).has_text_index
+    assert latest(found).text_index == "whole"
     put(table, "q", "0.py", 10, 30)
     assert table.optimize() == []  # moves rows
     check(latest(found))
@@ -175,3 +176,15 @@ def test_a_version_that_was_dropped_is_forgotten(tmp_path: Path) -> None:
     assert len(mirror) == 8
     mirror.follow(before)
     assert len(mirror) == 5
+
+
+def test_many_rows_outside_the_text_index_are_not_read_one_by_one(tmp_path: Path) -> None:
+    table, found = opened(tmp_path), reader(tmp_path)
+    put(table, "p", "a.py", 100, 1)
+    table.index_text()
+    put(table, "p", "b.py", 500, 2)
+    assert latest(found).text_index == "whole"
+    put(table, "p", "c.py", 3_000, 3)
+    assert latest(found).text_index == "behind"
+    table.index_text()
+    assert latest(found).text_index == "whole"
