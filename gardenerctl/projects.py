@@ -99,8 +99,14 @@ def wait(arguments: argparse.Namespace, console: Console) -> int:
         )
     if console.as_json:
         console.document(body)
-    else:
+        return 0
+    not_covered = body.get("not_covered") or []
+    if not not_covered:
         console.line("settled: every known change is indexed")
+        return 0
+    console.line("every change that can be seen is indexed; not covered:")
+    for text in not_covered:
+        console.line(f"  {clean(text)}")
     return 0
 
 

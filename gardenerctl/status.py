@@ -108,7 +108,8 @@ def _projects(projects: list[dict[str, Any]], console: Console) -> None:
         row.append(shorten(clean(str(project.get("path"))), room))
     console.table([*header, "path"], rows, right="lrrr")
     for project in projects:
-        for text in (project.get("reason"), *(project.get("notes") or [])):
+        told = [project.get("reason"), *(project.get("notes") or [])]
+        for text in dict.fromkeys(told):  # the reason of a frozen one is a note too
             if text:
                 console.line(f"  {clean(project['name'])}: {clean(str(text))}")
 
@@ -135,10 +136,13 @@ def _last_error(error: Any, console: Console) -> None:
 
 
 def state_of(project: dict[str, Any]) -> str:
-    """A project's state in a word; one that is watched is settled, or still being indexed."""
+    """A project's state in a word; one that is watched is settled, or still being indexed;
+    of one that is half blind the notes tell what cannot be seen."""
     state = str(project.get("state") or "ok")
     if state != "ok":
         return state
+    if project.get("not_covered"):
+        return "half blind"
     return "settled" if project.get("settled") else "indexing"
 
 

@@ -99,18 +99,20 @@ class Reporter:
 
     def _project(self, project: Project) -> dict[str, Any]:
         counts = self._indexing.counts(project.id)
+        not_covered = self._indexing.not_covered(project.id)
         return {
             "name": project.name,
             "path": project.path,
             "files": counts.files,
             "chunks": counts.chunks,
             "pending": counts.pending,
-            "settled": self._indexing.settled(project.id),
+            "settled": self._indexing.settled(project.id) and not not_covered,
             "skipped": counts.skipped,
             "failed": counts.failed,
             "state": project.state,
             "reason": project.reason,
-            "notes": self._indexing.notes(project.id),
+            "not_covered": not_covered,
+            "notes": [*not_covered, *self._indexing.notes(project.id)],
             "adapter": self._stores.adapters.serving(project.id),
             "new_examples": backlog.new_examples(project.id, self._stores),
         }

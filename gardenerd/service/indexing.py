@@ -201,15 +201,25 @@ class Indexing:
     def counts(self, project: str) -> Counts:
         return self._stores.files.counts(project)
 
+    def not_covered(self, project: str) -> list[str]:
+        """What cannot be seen, in words; while there is any the index is not called settled."""
+        tended = self._tended.get(project)
+        if tended is None:
+            return []
+        known = self._stores.projects.get(project)
+        blind = [known.reason or known.state] if known.state == "frozen" else []
+        if self._watcher.problem:
+            blind.append(f"changes are not heard: {self._watcher.problem}")
+        if tended.last_scan is not None and (unreadable := tended.last_scan.unreadable):
+            blind.append(f"{len(unreadable)} unreadable, first {unreadable[0]}")
+        return blind
+
     def notes(self, project: str) -> list[str]:
-        """What is not covered, in words; empty when all is."""
+        """What else is not in the index, in words."""
         tended = self._tended.get(project)
         if tended is None or tended.last_scan is None:
             return []
-        found = tended.last_scan
-        notes = [self._watcher.problem] if self._watcher.problem else []
-        if found.unreadable:
-            notes.append(f"{len(found.unreadable)} unreadable, first {found.unreadable[0]}")
+        found, notes = tended.last_scan, list[str]()
         if found.bad_name_count:
             notes.append(f"{found.bad_name_count} names that are not UTF-8")
         if found.too_large:

@@ -148,7 +148,13 @@ class Operations:
         projects = self._named(wanted.project)
         settling = self._indexing.wait_settled([p.id for p in projects], exchange.progress)
         await _within(wanted.timeout_s, settling)
-        return {"settled": True, "projects": [project.name for project in projects]}
+        blind = {project.name: self._indexing.not_covered(project.id) for project in projects}
+        not_covered = [f"{name}: {text}" for name, texts in blind.items() for text in texts]
+        return {
+            "settled": not not_covered,
+            "not_covered": not_covered,
+            "projects": [project.name for project in projects],
+        }
 
     async def _why(self, wanted: messages.Why, _: Exchange) -> dict[str, Any]:
         return await asyncio.to_thread(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -133,6 +134,33 @@ def test_an_unreadable_folder_is_told_and_deletes_nothing(tended: Garden, projec
         assert tended.json("status")["projects"][0]["files"] == 5
     finally:
         (project / "shop").chmod(0o700)
+
+
+def test_what_cannot_be_seen_is_named_and_nothing_is_called_settled(
+    tended: Garden, project: Path
+) -> None:
+    assert tended.json("status")["projects"][0]["settled"] is True
+    assert tended.json("wait")["settled"] is True
+    here = os.open(project, os.O_RDONLY)
+    try:
+        for _ in range(20):  # deeper than any path can name: not even root can read it
+            os.mkdir("deep" * 60, dir_fd=here)
+            here, above = os.open("deep" * 60, os.O_RDONLY, dir_fd=here), here
+            os.close(above)
+    finally:
+        os.close(here)
+    waited = tended.json("wait")
+    assert waited["settled"] is False
+    assert "unreadable, first deepdeep" in waited["not_covered"][0]
+    found = tended.json("status")["projects"][0]
+    assert (found["settled"], found["files"]) == (False, 5)
+    assert "unreadable" in found["not_covered"][0]
+    shown = tended.ctl("status")
+    assert "half blind" in shown
+    assert "not covered" in tended.ctl("wait")
+    shutil.rmtree(project / ("deep" * 60))
+    tended.settle()
+    assert tended.json("wait")["settled"] is True
 
 
 def test_a_model_that_is_missing_or_damaged(tended: Garden, project: Path, tmp_path: Path) -> None:
