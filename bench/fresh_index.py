@@ -1,0 +1,195 @@
+"""Whether the index that a daemon keeps equals one built anew from the same tree.
+
+The fresh one is made in this process by the worker's own functions, in another folder, from the
+files that a walk of the whole tree finds now. Compared are all rows (every column, vectors too), the
+table of files, and what searches bring up, scores too.
+
+Scores follow from counts over the whole table, in which LanceDB keeps deleted rows until the next
+optimisation: so both are optimised first, that of the daemon in a copy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from gardenerd.index.build import index_files
+from gardenerd.index.embed import Embedder, load_embedder
+from gardenerd.index.generation import read_generation
+from gardenerd.index.search import search
+from gardenerd.index.table import ChunkTable
+from gardenerd.paths import Home
+from gardenerd.settings import Watch
+from gardenerd.store.files import Stat
+from gardenerd.watch.filters import Filter
+from gardenerd.watch.rescan import Scan, scan
+from gardenerd.workers.jobs import FileResult, Hit, IndexFiles, IndexProgress, SearchIndex
+
+_TOLD = 5
+_K = 10
+_MAX_BYTES = Watch().max_file_bytes
+_RESULT = ("state", "reason", "size", "mtime_ns", "digest", "chunks")
+
+Rows = Counter[tuple[str, ...]]
+
+
+@dataclass
+class Comparison:
+    """What a comparison found; ``differences`` are in words, and none when all is equal."""
+
+    files: int = 0
+    chunks: int = 0
+    queries: int = 0
+    differences: list[str] = field(default_factory=list[str])
+
+
+def compare(
+    home: Home, project: str, root: Path, queries: Iterable[str], max_file_bytes: int = _MAX_BYTES
+) -> Comparison:
+    """Compare the index of ``home`` with a fresh one; nothing may change meanwhile.
+
+    Args:
+        project: the project's id.
+        root: its folder, absolute, links resolved.
+        queries: what to search for in both.
+    """
+    done = Comparison()
+    found = scan(Filter(root, max_file_bytes, own=home.root))
+    with tempfile.TemporaryDirectory(prefix="gardener-fresh-") as folder:
+        _copy(home.index, Path(folder) / "kept")
+        kept = _opened(Path(folder) / "kept")
+        fresh = _opened(Path(folder) / "fresh")
+        results = _index(fresh, project, root, [file.path for file in found.files], max_file_bytes)
+        if kept.generation != read_generation(home.index):
+            done.differences.append("the daemon's table does not open")
+        for table in (kept, fresh):
+            done.differences += table.optimize()
+        mine, theirs = _rows(kept, project), _rows(fresh, project)
+        hidden = _hidden(mine, found)
+        done.files, done.chunks = len(found.files), theirs.total()
+        done.differences += _rows_that_differ(mine - hidden, theirs)
+        done.differences += _files_that_differ(home, project, found, results)
+        if not hidden:
+            done.differences += _searches_that_differ(kept, fresh, project, queries, done)
+    return done
+
+
+def _copy(index: Path, target: Path) -> None:
+    """Copy the index as it is between two of the worker's own steps of upkeep."""
+    while True:
+        before = _listed(index)
+        with contextlib.suppress(shutil.Error, FileNotFoundError):
+            shutil.copytree(index, target)
+            if _listed(index) == before:
+                return
+        shutil.rmtree(target, ignore_errors=True)
+
+
+def _listed(folder: Path) -> list[tuple[Path, int]]:
+    return sorted((file, file.stat().st_size) for file in folder.rglob("*") if file.is_file())
+
+
+@cache
+def _embedder() -> Embedder:
+    return load_embedder()
+
+
+def _opened(folder: Path) -> ChunkTable:
+    return ChunkTable(folder, _embedder().fingerprint, _embedder().dimensions)
+
+
+def _index(
+    table: ChunkTable, project: str, root: Path, paths: list[str], max_file_bytes: int
+) -> dict[str, FileResult]:
+    results: list[FileResult] = []
+
+    def note(progress: IndexProgress) -> None:
+        results.extend(progress.results)
+
+    job = IndexFiles(project=project, root=str(root), paths=paths, max_file_bytes=max_file_bytes)
+    index_files(table, _embedder(), job, note, lambda: None)
+    return {result.path: result for result in results}
+
+
+def _rows(table: ChunkTable, project: str) -> Rows:
+    found = table.reader().to_arrow().to_pylist()
+    return Counter(tuple(map(str, row.values())) for row in found if row["project"] == project)
+
+
+def _hidden(rows: Rows, found: Scan) -> Rows:
+    """The rows of folders that cannot be read now: nothing is known of those, they stay."""
+    folders = tuple(path for path in found.unreadable if path.endswith("/"))
+    return Counter({row: n for row, n in rows.items() if folders and row[1].startswith(folders)})
+
+
+def _rows_that_differ(mine: Rows, theirs: Rows) -> list[str]:
+    def told(row: tuple[str, ...], count: int) -> str:
+        project_path_symbol_kind = row[1:4]
+        return f"{project_path_symbol_kind} line {row[-3]} ({count} times): {row[7][:60]!r}"
+
+    found = [f"in the index, not in a fresh one: {told(*row)}" for row in (mine - theirs).items()]
+    found += [f"in a fresh one, not in the index: {told(*row)}" for row in (theirs - mine).items()]
+    return _bounded(found)
+
+
+def _files_that_differ(
+    home: Home, project: str, found: Scan, results: dict[str, FileResult]
+) -> list[str]:
+    expected = {file.path: _expected(file, results[file.path]) for file in found.files}
+    held = _held(home, project)
+    folders = tuple(path for path in found.unreadable if path.endswith("/"))
+    told: list[str] = []
+    for path in sorted(expected.keys() | held.keys()):
+        if path not in expected and folders and path.startswith(folders):
+            continue
+        if held.get(path) != expected.get(path):
+            told.append(f"table of files, {path!r}: {held.get(path)}, fresh {expected.get(path)}")
+    return _bounded(told)
+
+
+def _expected(file: Stat, result: FileResult) -> dict[str, Any]:
+    stats = {"ctime_ns": file.ctime_ns, "inode": file.inode, "claimed": 0, "remove": 0}
+    found = {name: getattr(result, name) for name in _RESULT} | stats
+    # A file that could not be opened has only what the scan saw of it.
+    return found | {"size": file.size, "mtime_ns": file.mtime_ns}
+
+
+def _held(home: Home, project: str) -> dict[str, dict[str, Any]]:
+    names = (*_RESULT, "ctime_ns", "inode", "claimed", "remove")
+    with contextlib.closing(sqlite3.connect(home.database)) as database:
+        rows = database.execute(
+            f"SELECT path, {', '.join(names)} FROM files WHERE project = ?", (project,)
+        ).fetchall()
+    return {path: dict(zip(names, values, strict=True)) for path, *values in rows}
+
+
+def _searches_that_differ(
+    kept: ChunkTable, fresh: ChunkTable, project: str, queries: Iterable[str], done: Comparison
+) -> list[str]:
+    found: list[str] = []
+    for query in queries:
+        done.queries += 1
+        job = SearchIndex(query=query, k=_K, projects=[project])
+        mine, theirs = (_ranked(search(table, _embedder(), job).hits) for table in (kept, fresh))
+        if mine != theirs:
+            found.append(f"search {query!r}: {mine[:3]}, fresh {theirs[:3]}")
+    return _bounded(found)
+
+
+def _ranked(hits: Sequence[Hit]) -> list[tuple[float, str, int]]:
+    """Best first; of those that share the last score, which of them came among the ten is chance."""
+    found = sorted((-round(hit.score, 4), hit.path, hit.start_line) for hit in hits)
+    return [hit for hit in found if len(found) < _K or hit[0] < found[-1][0]]
+
+
+def _bounded(told: Sequence[str]) -> list[str]:
+    more = [f"... and {len(told) - _TOLD} more"] if len(told) > _TOLD else []
+    return [*told[:_TOLD], *more]
