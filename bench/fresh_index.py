@@ -1,11 +1,13 @@
 """Whether the index that a daemon keeps equals one built anew from the same tree.
 
 The fresh one is made in this process by the worker's own functions, in another folder, from the
-files that a walk of the whole tree finds now. Compared are all rows (every column, vectors too), the
-table of files, and what searches bring up, scores too.
+files that a walk of the whole tree finds now. Compared are all rows (every column, vectors too),
+the table of files, and what searches bring up, scores too.
 
 Scores follow from counts over the whole table, in which LanceDB keeps deleted rows until the next
-optimisation: so both are optimised first, that of the daemon in a copy.
+optimisation: so both are optimised first, that of the daemon in a copy. And of rows that are as
+good as each other, which come among the candidates is chance: it depends on the order of the files.
+So a query of which two fresh indexes think differently, by another order, tells nothing.
 """
 
 from __future__ import annotations
@@ -15,11 +17,13 @@ import shutil
 import sqlite3
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from gardenerd.index.build import index_files
 from gardenerd.index.embed import Embedder, load_embedder
@@ -31,7 +35,7 @@ from gardenerd.settings import Watch
 from gardenerd.store.files import Stat
 from gardenerd.watch.filters import Filter
 from gardenerd.watch.rescan import Scan, scan
-from gardenerd.workers.jobs import FileResult, Hit, IndexFiles, IndexProgress, SearchIndex
+from gardenerd.workers.jobs import FileResult, IndexFiles, IndexProgress, SearchIndex
 
 _TOLD = 5
 _K = 10
@@ -48,11 +52,13 @@ class Comparison:
     files: int = 0
     chunks: int = 0
     queries: int = 0
+    undecided: int = 0
+    """Queries of which two fresh indexes think differently."""
     differences: list[str] = field(default_factory=list[str])
 
 
 def compare(
-    home: Home, project: str, root: Path, queries: Iterable[str], max_file_bytes: int = _MAX_BYTES
+    home: Home, project: str, root: Path, queries: Sequence[str], max_file_bytes: int = _MAX_BYTES
 ) -> Comparison:
     """Compare the index of ``home`` with a fresh one; nothing may change meanwhile.
 
@@ -67,7 +73,13 @@ def compare(
         _copy(home.index, Path(folder) / "kept")
         kept = _opened(Path(folder) / "kept")
         fresh = _opened(Path(folder) / "fresh")
-        results = _index(fresh, project, root, [file.path for file in found.files], max_file_bytes)
+        job = IndexFiles(
+            project=project,
+            root=str(root),
+            paths=sorted(file.path for file in found.files),
+            max_file_bytes=max_file_bytes,
+        )
+        results = _index(fresh, job)
         if kept.generation != read_generation(home.index):
             done.differences.append("the daemon's table does not open")
         for table in (kept, fresh):
@@ -77,8 +89,15 @@ def compare(
         done.files, done.chunks = len(found.files), theirs.total()
         done.differences += _rows_that_differ(mine - hidden, theirs)
         done.differences += _files_that_differ(home, project, found, results)
-        if not hidden:
-            done.differences += _searches_that_differ(kept, fresh, project, queries, done)
+        if hidden:
+            return done
+        wrong = [query for query in queries if _told(kept, job, query) != _told(fresh, job, query)]
+        done.queries = len(queries)
+        if wrong:
+            other = _opened(Path(folder) / "other")
+            _index(other, msgspec.structs.replace(job, paths=job.paths[::-1]))
+            done.differences += other.optimize()
+            done.differences += _searches_that_differ(kept, fresh, other, job, wrong, done)
     return done
 
 
@@ -106,15 +125,12 @@ def _opened(folder: Path) -> ChunkTable:
     return ChunkTable(folder, _embedder().fingerprint, _embedder().dimensions)
 
 
-def _index(
-    table: ChunkTable, project: str, root: Path, paths: list[str], max_file_bytes: int
-) -> dict[str, FileResult]:
+def _index(table: ChunkTable, job: IndexFiles) -> dict[str, FileResult]:
     results: list[FileResult] = []
 
     def note(progress: IndexProgress) -> None:
         results.extend(progress.results)
 
-    job = IndexFiles(project=project, root=str(root), paths=paths, max_file_bytes=max_file_bytes)
     index_files(table, _embedder(), job, note, lambda: None)
     return {result.path: result for result in results}
 
@@ -172,20 +188,30 @@ def _held(home: Home, project: str) -> dict[str, dict[str, Any]]:
 
 
 def _searches_that_differ(
-    kept: ChunkTable, fresh: ChunkTable, project: str, queries: Iterable[str], done: Comparison
+    kept: ChunkTable,
+    fresh: ChunkTable,
+    other: ChunkTable,
+    job: IndexFiles,
+    queries: Sequence[str],
+    done: Comparison,
 ) -> list[str]:
     found: list[str] = []
     for query in queries:
-        done.queries += 1
-        job = SearchIndex(query=query, k=_K, projects=[project])
-        mine, theirs = (_ranked(search(table, _embedder(), job).hits) for table in (kept, fresh))
-        if mine != theirs:
-            found.append(f"search {query!r}: {mine[:3]}, fresh {theirs[:3]}")
+        mine, theirs = _told(kept, job, query), _told(fresh, job, query)
+        if _told(other, job, query) != theirs:
+            done.undecided += 1
+            continue
+        at = next(n for n in range(_K) if mine[n : n + 1] != theirs[n : n + 1])
+        found.append(
+            f"search {query!r}, hit {at + 1}: {mine[at : at + 2]}, fresh {theirs[at : at + 2]}"
+        )
     return _bounded(found)
 
 
-def _ranked(hits: Sequence[Hit]) -> list[tuple[float, str, int]]:
-    """Best first; of those that share the last score, which of them came among the ten is chance."""
+def _told(table: ChunkTable, job: IndexFiles, query: str) -> list[tuple[float, str, int]]:
+    """Best first; of those that share the last score, which come among the ten is chance."""
+    asked = SearchIndex(query=query, k=_K, projects=[job.project])
+    hits = search(table, _embedder(), asked).hits
     found = sorted((-round(hit.score, 4), hit.path, hit.start_line) for hit in hits)
     return [hit for hit in found if len(found) < _K or hit[0] < found[-1][0]]
 

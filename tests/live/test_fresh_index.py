@@ -20,7 +20,7 @@ from typing import ClassVar
 
 import psutil
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -48,6 +48,7 @@ class Changes(RuleBasedStateMachine):
     """Steps of a person, of git and of accidents, in any order, while the daemon follows."""
 
     garden: ClassVar[Garden]
+    sequences: ClassVar[int] = 0
     compared: ClassVar[int] = 0
 
     def __init__(self) -> None:
@@ -62,6 +63,9 @@ class Changes(RuleBasedStateMachine):
             self.settle_and_compare()
             self._client.call(Remove(project=self._project), timeout_s=60)
         finally:
+            Changes.sequences += 1
+            if SEQUENCES:
+                print(f"{Changes.sequences} sequences, {Changes.compared} comparisons", flush=True)
             self._client.close()
             self.tree.allow()
             shutil.rmtree(self._folder)
@@ -213,7 +217,7 @@ class Changes(RuleBasedStateMachine):
             with contextlib.suppress(psutil.NoSuchProcess):
                 child.send_signal(signal.SIGKILL)
 
-    @precondition(lambda self: SEQUENCES)
+    @precondition(lambda self: SEQUENCES > 0)
     @rule()
     def lose_the_index(self) -> None:
         self.garden.stop()
@@ -256,7 +260,9 @@ class Changes(RuleBasedStateMachine):
 @pytest.mark.timeout(0 if SEQUENCES else 180)
 def test_the_index_equals_a_fresh_one_after_any_changes(garden: Garden) -> None:
     garden.stop()
-    garden.configure(f"{garden.home.config.read_text()}[watch]\nmax_file_bytes = {MAX_FILE_BYTES}\n")
+    garden.configure(
+        f"{garden.home.config.read_text()}[watch]\nmax_file_bytes = {MAX_FILE_BYTES}\n"
+    )
     garden.start()
     Changes.garden = garden
     bounds = settings(
@@ -265,8 +271,10 @@ def test_the_index_equals_a_fresh_one_after_any_changes(garden: Garden) -> None:
         derandomize=not SEQUENCES,
         database=None,
         deadline=None,
-        suppress_health_check=list(HealthCheck),
+        # A failure is told at once; only a long run has the time to look for a shorter sequence.
+        phases=[Phase.generate, Phase.shrink] if SEQUENCES else [Phase.generate],
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
         print_blob=False,
     )
     run_state_machine_as_test(Changes, settings=bounds)
-    print(f"{Changes.compared} comparisons")
+    assert Changes.compared >= bounds.max_examples

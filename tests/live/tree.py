@@ -6,15 +6,18 @@ same happens. A change that is not possible now is none.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import shutil
 import stat
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 PYTHON = '''"""Module {n}."""
 
@@ -69,6 +72,19 @@ BRANCHES = ("main", "feature", "release")
 QUERIES = ("shipping cost weight", "Basket1", "merge lines of article", "deployment", "größe")
 
 
+def where_allowed(
+    change: Callable[Concatenate[Tree, P], None],
+) -> Callable[Concatenate[Tree, P], None]:
+    """The same change, as far as the rights of files and folders let it come."""
+
+    @functools.wraps(change)
+    def tried(tree: Tree, *args: P.args, **kwargs: P.kwargs) -> None:
+        with contextlib.suppress(PermissionError):
+            change(tree, *args, **kwargs)
+
+    return tried
+
+
 def pick(items: Sequence[T], number: int) -> T:
     return items[number % len(items)]
 
@@ -105,12 +121,14 @@ class Tree:
 
     # --- files --------------------------------------------------------------------------------
 
+    @where_allowed
     def write(self, folder: int, name: int, content: int, number: int) -> None:
         """As some editors do: in place."""
         target = self._place(folder, name)
         if self._free(target):
             target.write_bytes(self._content(content, number))
 
+    @where_allowed
     def replace(self, file: int, content: int, number: int) -> None:
         """As other editors do: written beside it and renamed over it."""
         if (target := self._file(file)) is not None:
@@ -118,11 +136,13 @@ class Tree:
             beside.write_bytes(self._content(content, number))
             beside.rename(target)
 
+    @where_allowed
     def append(self, file: int, number: int) -> None:
         if (target := self._regular(file)) is not None:
             with target.open("ab") as opened:
                 opened.write(b"\ndef appended_%d():\n    return %d\n" % (number, number))
 
+    @where_allowed
     def edit_unseen(self, file: int, number: int) -> None:
         """Other bytes, but the same size and the same time of change as before."""
         if (target := self._regular(file)) is not None:
@@ -134,21 +154,25 @@ class Tree:
             target.write_bytes(data)
             os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
 
+    @where_allowed
     def touch(self, file: int, number: int) -> None:
         """Another time and nothing else: now, long ago, or to come."""
         if (target := self._regular(file)) is not None:
             times = (None, (1, 1), (4_000_000_000, 4_000_000_000))
             os.utime(target, pick(times, number))
 
+    @where_allowed
     def delete(self, file: int) -> None:
         if (target := self._file(file)) is not None:
             target.unlink()
 
+    @where_allowed
     def rename(self, file: int, folder: int, name: int) -> None:
         target = self._place(folder, name)
         if (source := self._file(file)) is not None and self._free(target):
             source.rename(target)
 
+    @where_allowed
     def link(self, file: int, folder: int, name: int, *, hard: bool) -> None:
         target, source = self._place(folder, name), self._file(file)
         if source is None or os.path.lexists(target):
@@ -158,18 +182,21 @@ class Tree:
         else:
             target.symlink_to(os.path.relpath(source, target.parent))
 
+    @where_allowed
     def link_folder(self, folder: int, name: int) -> None:
         """A link that leads to the folder that it is in."""
         target = self._place(folder, name)
         if not os.path.lexists(target):
             target.symlink_to(".")
 
+    @where_allowed
     def pipe(self, folder: int, name: int) -> None:
         """What is no file: opening it would wait for ever."""
         target = self._place(folder, name)
         if not os.path.lexists(target):
             os.mkfifo(target)
 
+    @where_allowed
     def unnamable(self, folder: int, number: int) -> None:
         """A file whose name is not UTF-8."""
         place = os.fsencode(self._folder_of(folder)) + b"/na\xefve_%d.py" % (number % 3)
@@ -177,6 +204,7 @@ class Tree:
 
     # --- folders ------------------------------------------------------------------------------
 
+    @where_allowed
     def rename_folder(self, folder: int, into: int, number: int) -> None:
         source, inside = self._folder(folder), self._folder(into)
         if source is None:
@@ -186,6 +214,7 @@ class Tree:
         if not os.path.lexists(target) and not parent.is_relative_to(source):
             source.rename(target)
 
+    @where_allowed
     def swap_folders(self, one: int, other: int) -> None:
         """Two folders take each other's place."""
         a, b = self._folder(one), self._folder(other)
@@ -197,36 +226,43 @@ class Tree:
             b.rename(a)
             middle.rename(b)
 
+    @where_allowed
     def copy_folder(self, folder: int, number: int) -> None:
         target = self.root / f"copy{number % 3}"
         if (source := self._folder(folder)) is not None and not os.path.lexists(target):
             shutil.copytree(source, target, symlinks=True)
 
+    @where_allowed
     def delete_folder(self, folder: int) -> None:
         if (target := self._folder(folder)) is not None:
             shutil.rmtree(target)
 
+    @where_allowed
     def move_out(self, folder: int) -> None:
         if (source := self._folder(folder)) is not None:
             source.rename(self.outside / f"{len(list(self.outside.iterdir()))}-{source.name}")
 
+    @where_allowed
     def move_in(self, folder: int, number: int) -> None:
         waiting = sorted(self.outside.iterdir())
         target = self._folder_of(folder) / f"back{number % 4}"
         if waiting and not os.path.lexists(target):
             pick(waiting, number).rename(target)
 
+    @where_allowed
     def file_to_folder(self, file: int, content: int, number: int) -> None:
         if (target := self._file(file)) is not None:
             target.unlink()
             target.mkdir()
             (target / "inside.py").write_bytes(self._content(content, number))
 
+    @where_allowed
     def folder_to_file(self, folder: int, content: int, number: int) -> None:
         if (target := self._folder(folder)) is not None:
             shutil.rmtree(target)
             target.write_bytes(self._content(content, number))
 
+    @where_allowed
     def folder_to_link(self, folder: int) -> None:
         """A folder moves out, and a link to it takes its place."""
         if (source := self._folder(folder)) is not None:
@@ -253,6 +289,7 @@ class Tree:
 
     # --- rules --------------------------------------------------------------------------------
 
+    @where_allowed
     def rule(self, folder: int, which: int, pattern: int, *, more: bool) -> None:
         name = pick(RULES, which)
         place = self.root if name.startswith(".git/") else self._folder_of(folder)
@@ -261,11 +298,13 @@ class Tree:
             with target.open("a" if more else "w") as opened:
                 opened.write(f"{pick(PATTERNS, pattern)}\n")
 
+    @where_allowed
     def no_rules(self) -> None:
         for path in self.files():
             if path.name in (".gitignore", ".gardenerignore"):
                 path.unlink()
 
+    @where_allowed
     def mark(self, folder: int, *, on: bool) -> None:
         """A folder becomes a tool's cache, or is none any more."""
         if (place := self._folder(folder)) is None:
