@@ -27,7 +27,8 @@ from gardenerd.core.batch import Batcher
 from gardenerd.errors import GardenerError, RefusedError, WorkerError
 from gardenerd.index.generation import FORMAT, read_generation
 from gardenerd.paths import Home
-from gardenerd.settings import Settings
+from gardenerd.service.upkeep import Upkeep
+from gardenerd.settings import Settings, parse_duration
 from gardenerd.store.files import Claim, Counts
 from gardenerd.store.projects import Project
 from gardenerd.store.stores import Stores
@@ -41,7 +42,6 @@ from gardenerd.workers.jobs import (
     Indexed,
     IndexFiles,
     IndexProgress,
-    OptimizeIndex,
     RemoveProject,
 )
 
@@ -51,7 +51,6 @@ Publish = Callable[[str, str, dict[str, Any]], None]
 
 # Files in one job: enough to keep every core busy, few enough that a save need not wait long.
 _JOB_FILES = 4_000
-_OPTIMIZE_AFTER = 20
 _FIRST_RETRY, _LAST_RETRY = 1.0, 60.0
 _FROZEN_RECHECK_SECONDS = 5.0
 ASKED = "asked for"
@@ -104,7 +103,7 @@ class Indexing:
         self._watcher = Watcher(step_ms=settings.watch.step_ms)
         self._wake = asyncio.Event()
         self._pulse = asyncio.Event()
-        self._jobs_since_optimize = 0
+        self._upkeep = Upkeep(index, parse_duration(settings.index.keep_alive) or 0.0)
         self._retry_in = 0.0
         self.last_error = ""
 
@@ -135,7 +134,8 @@ class Indexing:
         self._batches.drop(project.id)
         await self._index.call(RemoveProject(project=project.id), Done)
         # Only this takes the deleted rows out of the files of the table.
-        await self._index.call(OptimizeIndex(), Done)
+        self._upkeep.worked()
+        await self._upkeep.run()
         self._stores.projects.remove(project.id)
         self._publish("index", "removed", {"project": project.name})
         self._beat()
@@ -266,6 +266,8 @@ class Indexing:
         waits = [max(0.0, t.next_scan - now) for t in self._tended.values()]
         if (batch := self._batches.next_due(now)) is not None:
             waits.append(batch)
+        if (upkeep := self._upkeep.due_in(now)) is not None:
+            waits.append(upkeep)
         rest = min(waits, default=3_600.0)
         if self._retry_in:
             # What failed is pending still; hints may come meanwhile without a storm of retries.
@@ -301,9 +303,8 @@ class Indexing:
             finally:
                 tended.busy = False
                 self._beat()
-        if self._jobs_since_optimize >= _OPTIMIZE_AFTER:
-            await self._index.call(OptimizeIndex(), Done)
-            self._jobs_since_optimize = 0
+        if self._upkeep.due_in(time.monotonic()) == 0.0:
+            await self._upkeep.run()
 
     async def _scan_whole(self, tended: _Tended) -> None:
         project, why = tended.project, tended.scan_wanted
@@ -379,7 +380,7 @@ class Indexing:
             )
             # Whatever the worker did not mention is still claimed: it is looked at again.
             self._stores.files.release(project.id)
-            self._jobs_since_optimize += 1
+            self._upkeep.worked()
             self._check_generation(answer.generation)
         if before:
             self._followed()
