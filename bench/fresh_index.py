@@ -5,9 +5,10 @@ files that a walk of the whole tree finds now. Compared are all rows (every colu
 the table of files, and what searches bring up, scores too.
 
 Scores follow from counts over the whole table, in which LanceDB keeps deleted rows until the next
-optimisation: so both are optimised first, that of the daemon in a copy. And of rows that are as
-good as each other, which come among the candidates is chance: it depends on the order of the files.
-So a query of which two fresh indexes think differently, by another order, tells nothing.
+optimisation, and over its parts, until they are merged: so both are first brought to rest, that of
+the daemon in a copy. And of rows that are as good as each other, which come among the candidates is
+chance: it depends on the order of the files. So a query of which two fresh indexes think
+differently, by another order, tells nothing.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from gardenerd.workers.jobs import FileResult, IndexFiles, IndexProgress, Search
 
 _TOLD = 5
 _K = 10
+_PASSES = 3
 _MAX_BYTES = Watch().max_file_bytes
 _RESULT = ("state", "reason", "size", "mtime_ns", "digest", "chunks")
 
@@ -83,7 +85,7 @@ def compare(
         if kept.generation != read_generation(home.index):
             done.differences.append("the daemon's table does not open")
         for table in (kept, fresh):
-            done.differences += table.optimize()
+            done.differences += _rested(table)
         mine, theirs = _rows(kept, project), _rows(fresh, project)
         hidden = _hidden(mine, found)
         done.files, done.chunks = len(found.files), theirs.total()
@@ -96,7 +98,7 @@ def compare(
         if wrong:
             other = _opened(Path(folder) / "other")
             _index(other, msgspec.structs.replace(job, paths=job.paths[::-1]))
-            done.differences += other.optimize()
+            done.differences += _rested(other)
             done.differences += _searches_that_differ(kept, fresh, other, job, wrong, done)
     return done
 
@@ -123,6 +125,11 @@ def _embedder() -> Embedder:
 
 def _opened(folder: Path) -> ChunkTable:
     return ChunkTable(folder, _embedder().fingerprint, _embedder().dimensions)
+
+
+def _rested(table: ChunkTable) -> list[str]:
+    """Compact as often as the daemon does in quiet times; what failed."""
+    return [failure for _ in range(_PASSES) for failure in table.optimize()]
 
 
 def _index(table: ChunkTable, job: IndexFiles) -> dict[str, FileResult]:

@@ -230,7 +230,8 @@ class Tree:
     def copy_folder(self, folder: int, number: int) -> None:
         target = self.root / f"copy{number % 3}"
         if (source := self._folder(folder)) is not None and not os.path.lexists(target):
-            shutil.copytree(source, target, symlinks=True)
+            with contextlib.suppress(shutil.Error):  # it holds a pipe, or what may not be read
+                shutil.copytree(source, target, symlinks=True)
 
     @where_allowed
     def delete_folder(self, folder: int) -> None:
