@@ -121,6 +121,8 @@ class _Walk:
             return
         if any((Path(self._root) / parent).is_symlink() for parent in _parents(path)):
             return  # what lies behind a link is not part of the project
+        # All that is heard of a folder that moved is its name: it may bring or take away rules.
+        self._rules.forget(path)
         try:
             status = os.lstat(f"{self._root}/{path}")
         except (FileNotFoundError, NotADirectoryError):

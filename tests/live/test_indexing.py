@@ -189,3 +189,23 @@ def test_removing_a_project_forgets_it(garden: Garden, project: Path) -> None:
     assert garden.json("status")["projects"] == []
     assert garden.refusal("search", "shipping")["code"] == "refused"
     assert (project / "README.md").is_file()
+
+
+def test_a_folder_that_moves_in_brings_its_own_rules(garden: Garden, project: Path) -> None:
+    """Only its name is heard then: what it holds, rules among it, makes no event."""
+    garden.ctl("add", str(project))
+    garden.settle()
+    assert "web/cart.ts" in garden.found("merge cart lines", 1)
+    other = project.with_name("other")
+    other.mkdir()
+    (other / ".gitignore").write_text("*.py\n")
+    (other / "hidden.py").write_text("def never_to_be_found():\n    return 1\n")
+    (other / "seen.ts").write_text("export function seenAtOnce() { return 1; }\n")
+    (project / "web").rename(project.with_name("away"))
+    other.rename(project / "web")
+    until(lambda: "web/seen.ts" in garden.found("seenAtOnce", 1), 30)
+    assert "web/hidden.py" not in garden.found("never_to_be_found")
+    (project / "web").rename(project.with_name("other"))
+    project.with_name("away").rename(project / "web")
+    (project / "web" / "back.py").write_text("def back_without_rules():\n    return 1\n")
+    until(lambda: "web/back.py" in garden.found("back_without_rules", 1), 30)
