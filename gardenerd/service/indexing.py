@@ -25,8 +25,8 @@ import msgspec
 
 from gardenerd.core.batch import Batcher
 from gardenerd.errors import GardenerError, RefusedError, WorkerError
-from gardenerd.index.generation import FORMAT, read_generation
 from gardenerd.paths import Home
+from gardenerd.service.generation import Generation
 from gardenerd.service.upkeep import Upkeep
 from gardenerd.settings import Settings, parse_duration
 from gardenerd.store.files import Claim, Counts
@@ -55,8 +55,6 @@ _FIRST_RETRY, _LAST_RETRY = 1.0, 60.0
 _FROZEN_RECHECK_SECONDS = 5.0
 ASKED = "asked for"
 """Why a scan is made that a person wished for."""
-_GENERATION = "index_generation"
-_MADE_OF = "index_made_of"
 
 
 @dataclass(slots=True)
@@ -103,6 +101,7 @@ class Indexing:
         self._watcher = Watcher(step_ms=settings.watch.step_ms)
         self._wake = asyncio.Event()
         self._pulse = asyncio.Event()
+        self._generation = Generation(home.index, settings.index.embedding, stores)
         self._upkeep = Upkeep(index, parse_duration(settings.index.keep_alive) or 0.0)
         self._retry_in = 0.0
         self.last_error = ""
@@ -215,14 +214,7 @@ class Indexing:
     async def start(self) -> None:
         """Take up every project; an index that was lost, or is of another kind, is made anew."""
         self._stores.files.release()
-        made_of = f"format {FORMAT}, {self._settings.index.embedding}"
-        lost = self._stores.meta.get(_GENERATION) != read_generation(self._home.index)
-        if lost or self._stores.meta.get(_MADE_OF) != made_of:
-            log.info("the index is rebuilt", extra={"lost": lost})
-            for project in self._stores.projects.all():
-                self._stores.files.mark_all(project.id)
-            self._stores.meta.set(_GENERATION, None)
-            self._stores.meta.set(_MADE_OF, made_of)
+        self._generation.start()
         projects = self._stores.projects.all()
         self._tended = {project.id: _Tended(project) for project in projects}
         await self._watcher.add_all({project.id: project.root for project in projects})
@@ -309,6 +301,7 @@ class Indexing:
     async def _scan_whole(self, tended: _Tended) -> None:
         project, why = tended.project, tended.scan_wanted
         tended.scan_wanted = ""
+        self._generation.look()
         had_files = self._stores.files.counts(project.id).files
         known = self._stores.projects.get(project.id)
         # What a person asks for is believed: their `rescan` accepts a root on another volume.
@@ -367,7 +360,7 @@ class Indexing:
                     hint="it is tried again; `gardenerctl logs` has more",
                 )
             before = claim
-            answer = await self._index.call(
+            await self._index.call(
                 IndexFiles(
                     project=project.id,
                     root=project.path,
@@ -381,7 +374,6 @@ class Indexing:
             # Whatever the worker did not mention is still claimed: it is looked at again.
             self._stores.files.release(project.id)
             self._upkeep.worked()
-            self._check_generation(answer.generation)
         if before:
             self._followed()
             counts = self.counts(project.id)
@@ -401,6 +393,9 @@ class Indexing:
             return  # removed meanwhile
         progress = msgspec.json.decode(body, type=IndexProgress)
         with self._stores.database.transaction():
+            # Before the first result counts: an index that is lost now must be missed later.
+            if self._generation.told(progress.generation):
+                self._wake.set()
             self._stores.files.finish(project.id, progress.results, time.time())
             for result in progress.results:
                 if result.state == "gone":
@@ -412,17 +407,6 @@ class Indexing:
             {"project": project.name, "indexed": counts.files, "pending": counts.pending},
         )
         self._beat()
-
-    def _check_generation(self, generation: str) -> None:
-        known = self._stores.meta.get(_GENERATION)
-        if known == generation:
-            return
-        self._stores.meta.set(_GENERATION, generation)
-        if known is not None:
-            log.warning("the index was lost; it is rebuilt", extra={"generation": generation})
-            for project in self._tended:
-                self._stores.files.mark_all(project)
-            self._wake.set()
 
     def _freeze(self, tended: _Tended, reason: str) -> None:
         project = tended.project

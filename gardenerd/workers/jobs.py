@@ -94,6 +94,8 @@ class IndexProgress(msgspec.Struct, kw_only=True, frozen=True):
     results: list[FileResult]
     done: int
     total: int
+    generation: str
+    """Names the table that holds them; it changes when the table was lost and made anew."""
 
 
 class Indexed(msgspec.Struct, kw_only=True, frozen=True):
@@ -101,8 +103,6 @@ class Indexed(msgspec.Struct, kw_only=True, frozen=True):
 
     files: int
     seconds: float
-    generation: str
-    """Names the table; it changes when the table was lost and made anew."""
 
 
 class Hit(msgspec.Struct, kw_only=True, frozen=True):

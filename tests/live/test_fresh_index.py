@@ -218,11 +218,14 @@ class Changes(RuleBasedStateMachine):
                 child.send_signal(signal.SIGKILL)
 
     @precondition(lambda self: SEQUENCES > 0)
-    @rule()
-    def lose_the_index(self) -> None:
-        self.garden.stop()
+    @rule(absent=st.booleans())
+    def lose_the_index(self, absent: bool) -> None:
+        if absent:
+            self.garden.stop()
         shutil.rmtree(self.garden.home.index)
-        self._start()
+        self.garden.home.index.mkdir()
+        if absent:
+            self._start()
 
     @rule(what=st.sampled_from(["rescan", "search", "unload", "again"]))
     def ask(self, what: str) -> None:

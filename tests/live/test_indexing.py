@@ -5,8 +5,10 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import subprocess
+import time
 from pathlib import Path
 
+from bench.fresh_index import compare
 from tests.live.garden import Garden, until
 
 
@@ -119,6 +121,40 @@ def test_an_index_that_was_deleted_is_rebuilt(garden: Garden, project: Path) -> 
     garden.settle()
     assert garden.json("status")["projects"][0]["chunks"] == before
     assert "shop/shipping.py" in garden.found("shipping cost", 1)
+
+
+def test_an_index_that_is_lost_before_its_first_job_ended_is_rebuilt(
+    garden: Garden, project: Path
+) -> None:
+    for number in range(2_000):
+        (project / f"m{number}.py").write_text(f"def function_{number}():\n    return {number}\n")
+    # Files that a scan sees in their first two seconds are looked at again by the next one anyway.
+    written = time.time()
+    until(lambda: time.time() > written + 2, 10)
+    id = garden.json("add", str(project))["id"]
+
+    def half_done() -> bool:
+        told = garden.json("status")["projects"][0]
+        return told["files"] > 0 and told["pending"] > 0
+
+    until(half_done, 60)
+    garden.kill()
+    shutil.rmtree(garden.home.index)
+    garden.start()
+    garden.settle()
+    assert compare(garden.home, id, project.resolve(), ["function 7"]).differences == []
+
+
+def test_an_index_that_is_deleted_under_the_daemon_is_rebuilt(
+    garden: Garden, project: Path
+) -> None:
+    id = garden.json("add", str(project))["id"]
+    garden.settle()
+    garden.ctl("unload")
+    shutil.rmtree(garden.home.index)
+    garden.run("search", "shipping cost")  # makes an empty one
+    garden.settle()
+    assert compare(garden.home, id, project.resolve(), ["shipping cost"]).differences == []
 
 
 def test_an_index_of_an_older_format_is_rebuilt(garden: Garden, project: Path) -> None:
