@@ -62,12 +62,14 @@ def index_files(
     if job.remove:
         table.replace(job.project, job.remove, None)
         gone = [FileResult(path=path, state="gone") for path in job.remove]
-        update(IndexProgress(results=gone, done=len(paths), total=len(paths)))
+        update(
+            IndexProgress(
+                results=gone, done=len(paths), total=len(paths), generation=table.generation
+            )
+        )
     if table.unindexed_rows() > _MAX_UNINDEXED_ROWS or not table.has_text_index:
         table.index_text()
-    return Indexed(
-        files=len(paths), seconds=time.perf_counter() - started, generation=table.generation
-    )
+    return Indexed(files=len(paths), seconds=time.perf_counter() - started)
 
 
 def _cut(job: IndexFiles, paths: list[str], known: Known) -> Iterator[Piece]:
@@ -129,7 +131,14 @@ class _Writer:
         results = [result for rows in waiting for result in self._counted(rows)]
         self._done += len(results)
         self._last = time.monotonic()
-        self._update(IndexProgress(results=results, done=self._done, total=self._total))
+        self._update(
+            IndexProgress(
+                results=results,
+                done=self._done,
+                total=self._total,
+                generation=self._table.generation,
+            )
+        )
 
     def _batch(self, waiting: list[Rows]) -> pa.RecordBatch | None:
         columns: dict[str, list[Any]] = {name: [] for name in (*COLUMNS, "start_line", "end_line")}

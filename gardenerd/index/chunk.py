@@ -1,4 +1,5 @@
 """Cutting a text into chunks: definitions of code, sections of Markdown, windows of the rest.
+A notebook's cells are cut one by one, each by its language.
 
 The chunks of a source file do not overlap, and every line that holds a word is in one.
 """
@@ -15,6 +16,7 @@ import msgspec
 from gardenerd.index.definitions import Definition, definitions_of
 from gardenerd.index.docstrings import clean_docstring
 from gardenerd.index.languages import GRAMMARS, language_of
+from gardenerd.index.notebook import Cell, cells_of
 from gardenerd.index.prose import sections, windows
 
 # A definition larger than this is cut; the pieces keep its symbol.
@@ -44,13 +46,32 @@ def chunk_text(path: str, text: str) -> list[Chunk]:
         return []
     lines = text.split("\n")
     language = language_of(path)
+    if language == "notebook":
+        return [chunk for cell in cells_of(lines) for chunk in _cell(lines, cell)]
+    return list(_chunks(text, lines, language))
+
+
+def _chunks(text: str, lines: list[str], language: str) -> Iterator[Chunk]:
     if language in GRAMMARS:
-        return list(_code(text, lines, language))
-    found = sections(lines) if language == "markdown" else windows(lines)
-    return [
-        Chunk(symbol, kind, first + 1, last + 1, "\n".join(lines[first : last + 1]))
-        for symbol, kind, first, last in found
-    ]
+        yield from _code(text, lines, language)
+        return
+    for symbol, kind, first, last in sections(lines) if language == "markdown" else windows(lines):
+        yield Chunk(symbol, kind, first + 1, last + 1, "\n".join(lines[first : last + 1]))
+
+
+def _cell(lines: list[str], cell: Cell) -> Iterator[Chunk]:
+    """What has no name of its own in a cell is named by its number."""
+    own = lines[cell.first : cell.last + 1]
+    while own and not own[-1]:
+        own.pop()
+    for chunk in _chunks("\n".join(own), own, cell.language):
+        yield msgspec.structs.replace(
+            chunk,
+            symbol=chunk.symbol or f"cell {cell.number}",
+            kind="cell" if chunk.kind == "module" else chunk.kind,
+            start_line=chunk.start_line + cell.first,
+            end_line=chunk.end_line + cell.first,
+        )
 
 
 def _code(text: str, lines: list[str], language: str) -> Iterator[Chunk]:

@@ -11,6 +11,7 @@ import tree_sitter
 
 _BY_SUFFIX = {
     ".py": "python", ".pyi": "python", ".pyw": "python",
+    ".ipynb": "notebook",
     ".js": "javascript", ".mjs": "javascript", ".cjs": "javascript", ".jsx": "javascript",
     ".ts": "typescript", ".mts": "typescript", ".cts": "typescript", ".tsx": "tsx",
     ".go": "go", ".rs": "rust", ".java": "java",

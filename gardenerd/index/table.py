@@ -24,6 +24,7 @@ from lancedb.query import FullTextQuery, MatchQuery
 
 from gardenerd.errors import GardenerError, IndexUnavailableError
 from gardenerd.index.generation import FORMAT, new_generation, read_generation, tell_version
+from gardenerd.index.memory import give_back
 from gardenerd.index.newfiles import NewFiles
 from gardenerd.index.rows import schema
 
@@ -210,6 +211,7 @@ class ChunkTable:
         with _told("open"):
             self._reopen()
             self._commit()
+        give_back()
         return failures
 
     # --- reading --------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from gardenerd.core.secrets import redact
+from gardenerd.index import notebook
 
 _SNIFF_BYTES = 8_192
 _TRIES = 3
@@ -32,7 +33,7 @@ class FileText:
     digest: str = ""
     """blake2b of the file's bytes, 32 hexadecimal digits."""
     text: str = ""
-    """Decoded, line ends as ``\\n``, secrets masked."""
+    """Decoded, line ends as ``\\n``, secrets masked; of a notebook what its cells hold."""
 
 
 def digest_bytes(data: bytes) -> str:
@@ -84,6 +85,11 @@ def _read_once(full: Path, path: str, max_bytes: int) -> FileText | None:
     if b"\0" in data[:_SNIFF_BYTES]:
         return result("skipped", "binary", digest)
     text = data.decode("utf-8-sig", errors="replace").replace("\r\n", "\n").replace("\0", " ")
+    if full.suffix == notebook.SUFFIX:
+        try:
+            text = notebook.as_script(text)
+        except notebook.NotebookError as error:
+            return result("skipped", str(error), digest)
     if reason := _unreadable(text, full.suffix.lower()):
         return result("skipped", reason, digest)
     return result("read", "", digest, redact(text)[0])

@@ -25,9 +25,10 @@ import msgspec
 
 from gardenerd.core.batch import Batcher
 from gardenerd.errors import GardenerError, RefusedError, WorkerError
-from gardenerd.index.generation import FORMAT, read_generation
 from gardenerd.paths import Home
-from gardenerd.settings import Settings
+from gardenerd.service.generation import Generation
+from gardenerd.service.upkeep import Upkeep
+from gardenerd.settings import Settings, parse_duration
 from gardenerd.store.files import Claim, Counts
 from gardenerd.store.projects import Project
 from gardenerd.store.stores import Stores
@@ -43,7 +44,6 @@ from gardenerd.workers.jobs import (
     Indexed,
     IndexFiles,
     IndexProgress,
-    OptimizeIndex,
     RemoveProject,
 )
 
@@ -53,13 +53,10 @@ Publish = Callable[[str, str, dict[str, Any]], None]
 
 # Files in one job: enough to keep every core busy, few enough that a save need not wait long.
 _JOB_FILES = 4_000
-_OPTIMIZE_AFTER = 20
 _FIRST_RETRY, _LAST_RETRY = 1.0, 60.0
 _FROZEN_RECHECK_SECONDS = 5.0
 ASKED = "asked for"
 """Why a scan is made that a person wished for."""
-_GENERATION = "index_generation"
-_MADE_OF = "index_made_of"
 
 
 @dataclass(slots=True)
@@ -106,7 +103,8 @@ class Indexing:
         self._watcher = Watcher(step_ms=settings.watch.step_ms)
         self._wake = asyncio.Event()
         self._pulse = asyncio.Event()
-        self._jobs_since_optimize = 0
+        self._generation = Generation(home.index, settings.index.embedding, stores)
+        self._upkeep = Upkeep(index, parse_duration(settings.index.keep_alive) or 0.0)
         self._retry_in = 0.0
         self.last_error = ""
 
@@ -137,7 +135,8 @@ class Indexing:
         self._batches.drop(project.id)
         await self._index.call(RemoveProject(project=project.id), Done)
         # Only this takes the deleted rows out of the files of the table.
-        await self._index.call(OptimizeIndex(), Done)
+        self._upkeep.worked()
+        await self._upkeep.run()
         self._stores.projects.remove(project.id)
         self._publish("index", "removed", {"project": project.name})
         self._beat()
@@ -196,7 +195,9 @@ class Indexing:
 
     async def check_index(self) -> None:
         """Have the index opened anew by the one who writes it: what is damaged is healed there."""
-        self._check_generation((await self._index.call(CheckIndex(), Checked)).generation)
+        checked = await self._index.call(CheckIndex(), Checked)
+        if self._generation.told(checked.generation):
+            self._wake.set()
 
     def counts(self, project: str) -> Counts:
         return self._stores.files.counts(project)
@@ -231,14 +232,7 @@ class Indexing:
     async def start(self) -> None:
         """Take up every project; an index that was lost, or is of another kind, is made anew."""
         self._stores.files.release()
-        made_of = f"format {FORMAT}, {self._settings.index.embedding}"
-        lost = self._stores.meta.get(_GENERATION) != read_generation(self._home.index)
-        if lost or self._stores.meta.get(_MADE_OF) != made_of:
-            log.info("the index is rebuilt", extra={"lost": lost})
-            for project in self._stores.projects.all():
-                self._stores.files.mark_all(project.id)
-            self._stores.meta.set(_GENERATION, None)
-            self._stores.meta.set(_MADE_OF, made_of)
+        self._generation.start()
         projects = self._stores.projects.all()
         self._tended = {project.id: _Tended(project) for project in projects}
         await self._watcher.add_all({project.id: project.root for project in projects})
@@ -282,6 +276,8 @@ class Indexing:
         waits = [max(0.0, t.next_scan - now) for t in self._tended.values()]
         if (batch := self._batches.next_due(now)) is not None:
             waits.append(batch)
+        if (upkeep := self._upkeep.due_in(now)) is not None:
+            waits.append(upkeep)
         rest = min(waits, default=3_600.0)
         if self._retry_in:
             # What failed is pending still; hints may come meanwhile without a storm of retries.
@@ -317,13 +313,13 @@ class Indexing:
             finally:
                 tended.busy = False
                 self._beat()
-        if self._jobs_since_optimize >= _OPTIMIZE_AFTER:
-            await self._index.call(OptimizeIndex(), Done)
-            self._jobs_since_optimize = 0
+        if self._upkeep.due_in(time.monotonic()) == 0.0:
+            await self._upkeep.run()
 
     async def _scan_whole(self, tended: _Tended) -> None:
         project, why = tended.project, tended.scan_wanted
         tended.scan_wanted = ""
+        self._generation.look()
         had_files = self._stores.files.counts(project.id).files
         known = self._stores.projects.get(project.id)
         # What a person asks for is believed: their `rescan` accepts a root on another volume.
@@ -382,7 +378,7 @@ class Indexing:
                     hint="it is tried again; `gardenerctl logs` has more",
                 )
             before = claim
-            answer = await self._index.call(
+            await self._index.call(
                 IndexFiles(
                     project=project.id,
                     root=project.path,
@@ -395,8 +391,7 @@ class Indexing:
             )
             # Whatever the worker did not mention is still claimed: it is looked at again.
             self._stores.files.release(project.id)
-            self._jobs_since_optimize += 1
-            self._check_generation(answer.generation)
+            self._upkeep.worked()
         if before:
             self._followed()
             counts = self.counts(project.id)
@@ -416,6 +411,9 @@ class Indexing:
             return  # removed meanwhile
         progress = msgspec.json.decode(body, type=IndexProgress)
         with self._stores.database.transaction():
+            # Before the first result counts: an index that is lost now must be missed later.
+            if self._generation.told(progress.generation):
+                self._wake.set()
             self._stores.files.finish(project.id, progress.results, time.time())
             for result in progress.results:
                 if result.state == "gone":
@@ -427,17 +425,6 @@ class Indexing:
             {"project": project.name, "indexed": counts.files, "pending": counts.pending},
         )
         self._beat()
-
-    def _check_generation(self, generation: str) -> None:
-        known = self._stores.meta.get(_GENERATION)
-        if known == generation:
-            return
-        self._stores.meta.set(_GENERATION, generation)
-        if known is not None:
-            log.warning("the index was lost; it is rebuilt", extra={"generation": generation})
-            for project in self._tended:
-                self._stores.files.mark_all(project)
-            self._wake.set()
 
     def _freeze(self, tended: _Tended, reason: str) -> None:
         project = tended.project

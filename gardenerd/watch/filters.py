@@ -132,6 +132,14 @@ class Filter:
             current = self._folders.get(f"{current.path}{part}/") or self._checked(current, part)
         return current
 
+    def forget(self, path: str) -> None:
+        """``path`` may be another folder than before, or none: its rules are read anew."""
+        base = f"{path}/"
+        if base in self._folders:
+            below = [known for known in self._folders if known.startswith(base)]
+            for known in below:
+                del self._folders[known]
+
     def explain_size(self, size: int) -> str | None:
         """Why a file of ``size`` bytes is left out; None when it is small enough."""
         if size <= self.max_file_bytes:

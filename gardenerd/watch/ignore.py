@@ -147,7 +147,7 @@ def read(
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        if file.is_symlink() or not file.is_file():
+        if not _stands(file):
             return None
         raise UnreadableRulesError(f"{source} cannot be read: {error.strerror}") from error
     try:
@@ -180,6 +180,15 @@ def _as_text(view: str) -> str:
 
 def _any(expressions: list[str], flags: re.RegexFlag) -> re.Pattern[str]:
     return re.compile("|".join(f"(?:{one})" for one in expressions) or "(?!)", flags)
+
+
+def _stands(file: Path) -> bool:
+    """Whether it is a regular file; one in a folder that may not be entered counts as none, since
+    nothing else there can be read either."""
+    try:
+        return stat.S_ISREG(file.lstat().st_mode)
+    except OSError:
+        return False
 
 
 def _is_regular(descriptor: int) -> bool:

@@ -10,7 +10,6 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from gardenerd.errors import CancelledError
 from gardenerd.store.files import Known, Stat
@@ -119,8 +118,10 @@ class _Walk:
         if not _is_utf8(path):
             self._bad_name(path)
             return
-        if any((Path(self._root) / parent).is_symlink() for parent in _parents(path)):
+        if any(os.path.islink(f"{self._root}/{parent}") for parent in _parents(path)):  # noqa: PTH114
             return  # what lies behind a link is not part of the project
+        # All that is heard of a folder that moved is its name: it may bring or take away rules.
+        self._rules.forget(path)
         try:
             status = os.lstat(f"{self._root}/{path}")
         except (FileNotFoundError, NotADirectoryError):
@@ -184,6 +185,9 @@ class _Walk:
                 self._found.excluded += 1
                 return
         except FileNotFoundError:
+            return
+        except OSError:
+            self._found.unreadable.append(f"{folder.path}{entry.name}/")
             return
         inner = folder.enter(entry.name)
         if inner.reason:

@@ -114,6 +114,7 @@ class Child:
         self._deaths: deque[float] = deque(maxlen=_MAX_DEATHS)
         self._frozen = False
         self._leaving = False
+        self._retiring = False
         self.last_error = ""
 
     # --- what the rest of the supervisor asks -------------------------------------------------
@@ -172,7 +173,8 @@ class Child:
         finally:
             self._callers -= 1
             self._idle_since = time.monotonic()
-            if self._keep_alive == 0 and not self._callers and not self._leaving:
+            done = self._keep_alive == 0 or self._retiring
+            if done and not self._callers and not self._leaving:
                 await self.stop()
 
     async def _call(
@@ -192,6 +194,10 @@ class Child:
             raise
         finally:
             self._pending.pop(job_id, None)
+
+    def retire(self) -> None:
+        """Let the process leave as soon as it has no work; the next request starts another."""
+        self._retiring = self._process is not None
 
     def cancel_all(self) -> None:
         """Fail every request under way with a typed cancellation, and tell the child."""
@@ -245,7 +251,7 @@ class Child:
         """Stop the child when it had no work for ``keep_alive`` seconds (``now`` is monotonic)."""
         if self._process is None or self._callers:
             return
-        if now - self._idle_since >= self._keep_alive:
+        if self._retiring or now - self._idle_since >= self._keep_alive:
             log.info("worker leaves, idle", extra={"kind": self.kind, "pid": self.pid})
             await self.stop()
 
@@ -394,6 +400,7 @@ class Child:
         if self._process is process:
             self._process = None
             self._frozen = False
+            self._retiring = False
         current = asyncio.current_task()
         for task in process.tasks:
             if task is not current:

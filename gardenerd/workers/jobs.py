@@ -81,7 +81,7 @@ class Checked(msgspec.Struct, kw_only=True, frozen=True):
     """The answer to :class:`CheckIndex`."""
 
     generation: str
-    """As :attr:`Indexed.generation`."""
+    """As :attr:`IndexProgress.generation`."""
 
 
 class FileResult(msgspec.Struct, kw_only=True, frozen=True):
@@ -105,6 +105,8 @@ class IndexProgress(msgspec.Struct, kw_only=True, frozen=True):
     results: list[FileResult]
     done: int
     total: int
+    generation: str
+    """Names the table that holds them; it changes when the table was lost and made anew."""
 
 
 class Indexed(msgspec.Struct, kw_only=True, frozen=True):
@@ -112,8 +114,6 @@ class Indexed(msgspec.Struct, kw_only=True, frozen=True):
 
     files: int
     seconds: float
-    generation: str
-    """Names the table; it changes when the table was lost and made anew."""
 
 
 class Hit(msgspec.Struct, kw_only=True, frozen=True):

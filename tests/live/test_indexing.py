@@ -5,8 +5,10 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import subprocess
+import time
 from pathlib import Path
 
+from bench.fresh_index import compare
 from tests.live.garden import Garden, until
 
 
@@ -121,6 +123,40 @@ def test_an_index_that_was_deleted_is_rebuilt(garden: Garden, project: Path) -> 
     assert "shop/shipping.py" in garden.found("shipping cost", 1)
 
 
+def test_an_index_that_is_lost_before_its_first_job_ended_is_rebuilt(
+    garden: Garden, project: Path
+) -> None:
+    for number in range(2_000):
+        (project / f"m{number}.py").write_text(f"def function_{number}():\n    return {number}\n")
+    # Files that a scan sees in their first two seconds are looked at again by the next one anyway.
+    written = time.time()
+    until(lambda: time.time() > written + 2, 10)
+    id = garden.json("add", str(project))["id"]
+
+    def half_done() -> bool:
+        told = garden.json("status")["projects"][0]
+        return told["files"] > 0 and told["pending"] > 0
+
+    until(half_done, 60)
+    garden.kill()
+    shutil.rmtree(garden.home.index)
+    garden.start()
+    garden.settle()
+    assert compare(garden.home, id, project.resolve(), ["function 7"]).differences == []
+
+
+def test_an_index_that_is_deleted_under_the_daemon_is_rebuilt(
+    garden: Garden, project: Path
+) -> None:
+    id = garden.json("add", str(project))["id"]
+    garden.settle()
+    garden.ctl("unload")
+    shutil.rmtree(garden.home.index)
+    garden.run("search", "shipping cost")  # makes an empty one
+    garden.settle()
+    assert compare(garden.home, id, project.resolve(), ["shipping cost"]).differences == []
+
+
 def test_an_index_of_an_older_format_is_rebuilt(garden: Garden, project: Path) -> None:
     garden.ctl("add", str(project))
     garden.settle()
@@ -189,3 +225,23 @@ def test_removing_a_project_forgets_it(garden: Garden, project: Path) -> None:
     assert garden.json("status")["projects"] == []
     assert garden.refusal("search", "shipping")["code"] == "refused"
     assert (project / "README.md").is_file()
+
+
+def test_a_folder_that_moves_in_brings_its_own_rules(garden: Garden, project: Path) -> None:
+    """Only its name is heard then: what it holds, rules among it, makes no event."""
+    garden.ctl("add", str(project))
+    garden.settle()
+    assert "web/cart.ts" in garden.found("merge cart lines", 1)
+    other = project.with_name("other")
+    other.mkdir()
+    (other / ".gitignore").write_text("*.py\n")
+    (other / "hidden.py").write_text("def never_to_be_found():\n    return 1\n")
+    (other / "seen.ts").write_text("export function seenAtOnce() { return 1; }\n")
+    (project / "web").rename(project.with_name("away"))
+    other.rename(project / "web")
+    until(lambda: "web/seen.ts" in garden.found("seenAtOnce", 1), 30)
+    assert "web/hidden.py" not in garden.found("never_to_be_found")
+    (project / "web").rename(project.with_name("other"))
+    project.with_name("away").rename(project / "web")
+    (project / "web" / "back.py").write_text("def back_without_rules():\n    return 1\n")
+    until(lambda: "web/back.py" in garden.found("back_without_rules", 1), 30)

@@ -107,3 +107,24 @@ def test_a_root_that_cannot_be_believed_freezes(root: Path) -> None:
     (root / "a.py").write_text("a")
     assert not root_state(root, ok.device, ok.inode, had_files=True).frozen
     assert root_state(root / "gone", 1, 1, had_files=True).kind == "gone"
+
+
+def test_folders_that_may_not_be_entered_keep_what_is_known_of_them(bound_root: Path) -> None:
+    for name in ("closed", "listed", "open"):
+        (bound_root / name / "inner").mkdir(parents=True)
+        (bound_root / name / ".gitignore").write_text("*.log\n")
+        (bound_root / name / "a.py").write_text("a = 1\n")
+        (bound_root / name / "inner" / "b.py").write_text("b = 1\n")
+    before = known(bound_root)
+    (bound_root / "closed").chmod(0)
+    (bound_root / "listed").chmod(0o400)
+    try:
+        for wanted in ([""], ["closed"], ["closed/inner/b.py", "listed/inner", "listed/a.py"]):
+            found = scan(Filter(bound_root, 1_000_000), wanted)
+            assert all(path.startswith(("closed", "listed")) for path in found.unreadable)
+            assert found.unreadable
+        assert diff(scan(Filter(bound_root, 1_000_000)), before).gone == []
+    finally:
+        (bound_root / "closed").chmod(0o700)
+        (bound_root / "listed").chmod(0o700)
+    assert paths(bound_root) == set(before)

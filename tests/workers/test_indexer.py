@@ -302,9 +302,12 @@ def test_optimising_keeps_everything(shared: Pair, tmp_path: Path) -> None:
     assert shared.ask(OptimizeIndex(), Done).count == 0
 
 
-def test_the_answer_names_the_generation(shared: Pair, shared_home: Path, tmp_path: Path) -> None:
-    job = IndexFiles(project="g", root=str(tmp_path), paths=garden(tmp_path, 1))
-    assert shared.ask(job, Indexed).generation == read_generation(shared_home / "index")
+def test_results_name_the_generation(shared: Pair, shared_home: Path, tmp_path: Path) -> None:
+    job = IndexFiles(project="g", root=str(tmp_path), paths=garden(tmp_path, 1), remove=["gone.py"])
+    number = shared.start(job)
+    shared.answer(number, Indexed)
+    told = [update.generation for update in shared.updates(number, IndexProgress)]
+    assert told == 2 * [read_generation(shared_home / "index")]
 
 
 def test_damage_under_a_running_worker_is_told_and_then_healed(tmp_path: Path) -> None:
