@@ -86,6 +86,8 @@ class FileResult(msgspec.Struct, kw_only=True, frozen=True):
     chunks: int = 0
     new_chunks: int = 0
     """Chunks whose text was not in the index for this file before."""
+    reused: bool = False
+    """Its rows were taken from what was known of the same contents: not parsed, not embedded."""
 
 
 class IndexProgress(msgspec.Struct, kw_only=True, frozen=True):
@@ -103,6 +105,14 @@ class Indexed(msgspec.Struct, kw_only=True, frozen=True):
     seconds: float
     generation: str
     """Names the table; it changes when the table was lost and made anew."""
+    unchanged: int = 0
+    """Files whose rows stood already."""
+    reused: int = 0
+    """Files whose rows were taken from what was known of the same contents."""
+    parsed: int = 0
+    """Files that were read and cut into chunks."""
+    embedded: int = 0
+    """Chunks that were given a vector."""
 
 
 class Hit(msgspec.Struct, kw_only=True, frozen=True):
