@@ -75,8 +75,8 @@ def index_files(
         seconds=time.perf_counter() - started,
         generation=table.generation,
         unchanged=len(plan.unchanged),
-        reused=len(paths) - len(plan.unchanged) - len(plan.rest),
-        parsed=len(plan.rest),
+        reused=writer.reused,
+        parsed=writer.parsed,
         embedded=writer.embedded,
     )
 
@@ -97,7 +97,7 @@ def _remove(table: ChunkTable, job: IndexFiles) -> None:
         for held in table.held(job.project, gone[at : at + PATHS_IN_FILTER], [])
     ]
     table.replace(job.project, job.remove, None)
-    reuse.keep(table, reader, [], left)
+    reuse.keep(table, reader, [], left, [])
 
 
 class _Writer:
@@ -122,7 +122,7 @@ class _Writer:
         self._waiting: list[Rows] = []
         self._copied: list[Copied] = []
         self._last = time.monotonic()
-        self.embedded = 0
+        self.parsed = self.reused = self.embedded = 0
 
     def take(self, rows: Rows) -> None:
         """Files that were parsed."""
@@ -149,7 +149,10 @@ class _Writer:
         if not waiting and not copied:
             return
         results = [result for rows in waiting for result in self._counted(rows)]
-        new = [*results, *(result for each in copied if each.rows for result in each.results)]
+        moved = [result for each in copied if each.rows for result in each.results]
+        new = [*results, *moved]
+        self.parsed += sum(result.chunks > 0 for result in results)
+        self.reused += len(moved)
         left = [self._held[result.path] for result in new if result.path in self._held]
         made = self._batch(waiting)
         batches = [rows for each in copied for rows in each.rows] + ([made] if made else [])
@@ -162,7 +165,8 @@ class _Writer:
         self._last = time.monotonic()
         self._update(IndexProgress(results=results, done=self._done, total=self._total))
         # Only now: nobody waits for it, and the table as it was can be read still.
-        reuse.keep(self._table, before, [c for each in copied for c in each.taken], left)
+        taken = [content for each in copied for content in each.taken]
+        reuse.keep(self._table, before, taken, left, new)
 
     def _batch(self, waiting: list[Rows]) -> pa.RecordBatch | None:
         columns: dict[str, list[Any]] = {name: [] for name in (*COLUMNS, "start_line", "end_line")}

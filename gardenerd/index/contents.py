@@ -44,12 +44,14 @@ _DISK = {
 }
 
 _OPENING = (
-    "PRAGMA auto_vacuum = INCREMENTAL",  # counts only before there is a table
-    "PRAGMA journal_mode = TRUNCATE",
     # A crash of the machine may damage the file: what is read is checked.
     "PRAGMA synchronous = OFF",
+    "PRAGMA journal_mode = TRUNCATE",
     "PRAGMA secure_delete = ON",
     "PRAGMA foreign_keys = ON",
+)
+_CREATION = (
+    "PRAGMA auto_vacuum = INCREMENTAL",
     "BEGIN IMMEDIATE",
     """CREATE TABLE IF NOT EXISTS contents (
         id INTEGER PRIMARY KEY,
@@ -70,6 +72,8 @@ _OPENING = (
         PRIMARY KEY (project, path, content)
     ) WITHOUT ROWID""",
     "CREATE INDEX IF NOT EXISTS origins_by_content ON origins (content)",
+    f"PRAGMA user_version = {_VERSION}",
+    "COMMIT",
 )
 
 
@@ -123,15 +127,10 @@ class ContentStore:
 
         def look(connection: sqlite3.Connection) -> set[Content]:
             now = time.time()
-            return {
-                content
-                for content in contents
-                if connection.execute(
-                    "UPDATE contents SET used = ? WHERE digest = ? AND form = ?", (now, *content)
-                ).rowcount
-            }
+            update = "UPDATE contents SET used = ? WHERE digest = ? AND form = ?"
+            return {c for c in contents if connection.execute(update, (now, *c)).rowcount}
 
-        return self._use(look, set())
+        return self._use(look, set()) if self.path.exists() else set()
 
     def rows(self, contents: Iterable[Content]) -> dict[Content, pa.RecordBatch]:
         """The rows of those that are here, with the project and path that they once had."""
@@ -241,8 +240,8 @@ class ContentStore:
             with contextlib.closing(
                 sqlite3.connect(self.path, timeout=0, isolation_level=None)
             ) as connection:
-                for statement in _OPENING:
-                    connection.execute(statement)
+                _prepare(connection)
+                connection.execute("BEGIN IMMEDIATE")
                 with connection:
                     return work(connection)
         except sqlite3.ProgrammingError:
@@ -286,6 +285,14 @@ class ContentStore:
 
 class _DamagedError(Exception):
     pass
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    for statement in _OPENING:
+        connection.execute(statement)
+    if connection.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
+        for statement in _CREATION:
+            connection.execute(statement)
 
 
 def _checksum(content: Content, data: bytes) -> bytes:

@@ -114,10 +114,7 @@ def copies(table: ChunkTable, project: str, made: Plan) -> Iterator[Copied]:
         found = [_result(file, len(made.held[file.path].chunks)) for file in part]
         yield Copied(found, [], [])
     for part in _some(made.elsewhere, lambda each: len(each[1].chunks)):
-        rows: dict[tuple[str, str], pa.RecordBatch] = {}
-        for source in {held.project for _, held in part}:
-            paths = {held.path for _, held in part if held.project == source}
-            rows |= by_file(table.rows_of(made.reader, source, list(paths)))
+        rows = _by_file(table.rows_with(made.reader, [held.digest for _, held in part]))
         yield _copied(
             project, made, [(file, rows[held.project, held.path]) for file, held in part], []
         )
@@ -172,28 +169,32 @@ def _moved(rows: pa.RecordBatch, project: str, path: str) -> pa.RecordBatch:
 
 
 def keep(
-    table: ChunkTable, reader: Any, taken: Collection[Content], left: Collection[Held]
+    table: ChunkTable,
+    reader: Any,
+    taken: Collection[Content],
+    left: Collection[Held],
+    written: Collection[FileResult],
 ) -> None:
     """Keep the rows of files that ``left`` the table since ``reader`` was got from it, unless the
-    same contents still stand there; let go of what was ``taken``."""
+    same contents still stand there, or were ``written``; let go of what was ``taken``."""
     if not left and not taken:
         return
     store = table.contents
     limit = min(_MOST_KEPT, max(_LEAST_KEPT, table.bytes // _SHARE_KEPT))
     store.exchange(taken, [], limit)
+    standing = {content_of(result.path, result.digest) for result in written}
     for part in _some(list(left), lambda held: len(held.chunks)):
-        standing = table.held("", [], [held.digest for held in part])
-        still = {content_of(held.path, held.digest) for held in standing}
-        goes = {
-            (held.project, held.path): held.digest
-            for held in part
-            if content_of(held.path, held.digest) not in still
+        leaves = {(held.project, held.path): held.digest for held in part}
+        rows = _by_file(table.rows_with(reader, list(leaves.values())))
+        standing |= {
+            content_of(path, rows[project, path]["digest"][0].as_py())
+            for project, path in rows.keys() - leaves.keys()
         }
-        kept: list[Kept] = []
-        for project in {project for project, _ in goes}:
-            paths = [path for owner, path in goes if owner == project]
-            for file, rows in by_file(table.rows_of(reader, project, paths)).items():
-                kept.append(Kept(*file, goes[file], rows))
+        kept = [
+            Kept(*file, digest, rows[file])
+            for file, digest in leaves.items()
+            if content_of(file[1], digest) not in standing
+        ]
         store.exchange([], kept, limit)
 
 
@@ -211,7 +212,7 @@ def leave_out(table: ChunkTable, job: IndexFiles) -> None:
         table.contents.ruled.add(job.project)
 
 
-def by_file(rows: pa.Table) -> dict[tuple[str, str], pa.RecordBatch]:
+def _by_file(rows: pa.Table) -> dict[tuple[str, str], pa.RecordBatch]:
     """(project, path) → its rows."""
     places: dict[tuple[str, str], list[int]] = {}
     files = zip(rows["project"].to_pylist(), rows["path"].to_pylist(), strict=True)

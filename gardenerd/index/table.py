@@ -266,10 +266,10 @@ class ChunkTable:
             found.chunks.append(chunk)
         return list(files.values())
 
-    def rows_of(self, reader: Any, project: str, paths: Sequence[str]) -> pa.Table:
-        """All rows of some files, as they were when ``reader`` was got from :meth:`reader`."""
-        where = f"project = {_quoted(project)} AND path IN ({_list(paths)})"
-        return self._rows(reader, where, reader.schema.names)
+    def rows_with(self, reader: Any, digests: Sequence[str]) -> pa.Table:
+        """All rows of all files with such contents, as when ``reader`` was got from
+        :meth:`reader`."""
+        return self._rows(reader, f"digest IN ({_list(digests)})", reader.schema.names)
 
     def _rows(self, reader: Any, where: str, columns: list[str]) -> pa.Table:
         with _told("read"):

@@ -110,7 +110,7 @@ class Indexed(msgspec.Struct, kw_only=True, frozen=True):
     reused: int = 0
     """Files whose rows were taken from what was known of the same contents."""
     parsed: int = 0
-    """Files that were read and cut into chunks."""
+    """Files that were cut into chunks; those without a word are not."""
     embedded: int = 0
     """Chunks that were given a vector."""
 
