@@ -68,6 +68,7 @@ def index_files(
         gone = [FileResult(path=path, state="gone") for path in job.remove]
         update(IndexProgress(results=gone, done=len(paths), total=len(paths)))
     reuse.leave_out(table, job)
+    upkeep = time.perf_counter()
     if table.unindexed_rows() > _MAX_UNINDEXED_ROWS or not table.has_text_index:
         table.index_text()
     return Indexed(
@@ -78,6 +79,7 @@ def index_files(
         reused=writer.reused,
         parsed=writer.parsed,
         embedded=writer.embedded,
+        upkeep=time.perf_counter() - upkeep,
     )
 
 

@@ -47,11 +47,9 @@ _OPENING = (
     # A crash of the machine may damage the file: what is read is checked.
     "PRAGMA synchronous = OFF",
     "PRAGMA journal_mode = TRUNCATE",
-    "PRAGMA secure_delete = ON",
     "PRAGMA foreign_keys = ON",
 )
 _CREATION = (
-    "PRAGMA auto_vacuum = INCREMENTAL",
     "BEGIN IMMEDIATE",
     """CREATE TABLE IF NOT EXISTS contents (
         id INTEGER PRIMARY KEY,
@@ -220,7 +218,7 @@ class ContentStore:
         if not self.path.exists():
             return
         try:
-            if self._use(drop, False) and self._use(_shrink, False):
+            if self._use(drop, False) and self._use(_rewrite, False):
                 durable.sync_folder(self.path)  # opens any path, a file as well
             else:
                 self._delete()
@@ -314,8 +312,8 @@ def _evict(connection: sqlite3.Connection, limit: int) -> None:
     connection.executemany("DELETE FROM contents WHERE id = ?", goes)
 
 
-def _shrink(connection: sqlite3.Connection) -> bool:
-    """Give the free pages back: nothing of what was dropped stays in the file."""
+def _rewrite(connection: sqlite3.Connection) -> bool:
+    """Write the file anew: freed pages, and corners of others, hold what was dropped."""
     connection.execute("COMMIT")
-    connection.execute("PRAGMA incremental_vacuum").fetchall()
+    connection.execute("VACUUM")
     return True

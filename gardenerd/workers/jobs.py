@@ -113,6 +113,8 @@ class Indexed(msgspec.Struct, kw_only=True, frozen=True):
     """Files that were cut into chunks; those without a word are not."""
     embedded: int = 0
     """Chunks that were given a vector."""
+    upkeep: float = 0.0
+    """Of the seconds, those for the full-text index, after all results were told."""
 
 
 class Hit(msgspec.Struct, kw_only=True, frozen=True):
