@@ -356,6 +356,7 @@ class Indexing:
     async def _index_pending(self, tended: _Tended) -> None:
         project = tended.project
         started, before = time.monotonic(), Claim(paths=[], remove=[])
+        reused = 0
         while project.id in self._tended:
             claim = self._stores.files.claim(project.id, _JOB_FILES)
             if not claim:
@@ -380,6 +381,7 @@ class Indexing:
             # Whatever the worker did not mention is still claimed: it is looked at again.
             self._stores.files.release(project.id)
             self._jobs_since_optimize += 1
+            reused += answer.reused
             self._check_generation(answer.generation)
         if before:
             self._followed()
@@ -391,6 +393,7 @@ class Indexing:
                     "project": project.name,
                     "files": counts.files,
                     "chunks": counts.chunks,
+                    "reused": reused,
                     "seconds": round(time.monotonic() - started, 3),
                 },
             )
