@@ -22,7 +22,7 @@ from typing import Any
 
 from bench.first_index import sources
 from bench.index_worker import WorkerProcess, worker
-from gardenerd.workers.jobs import Hits, Indexed, IndexFiles, SearchIndex
+from gardenerd.workers.jobs import Done, Hits, Indexed, IndexFiles, OptimizeIndex, SearchIndex
 
 SIZES = (1, 10, 100, 1_000)
 """Files that differ between two commits."""
@@ -44,6 +44,7 @@ def measure(root: Path | None = None) -> dict[str, Any]:
         with worker(home) as process:
             process.ask(SearchIndex(query="ready"), Hits)  # its imports are done
             first = _follow(process, project, paths)
+            process.ask(OptimizeIndex(), Done)  # as the daemon does, now and then
             switches = {size: _switches(process, project, size) for size in SIZES}
             source = sum((project / path).stat().st_size for path in paths)
             kept = sum(p.stat().st_size for p in (home / "index").glob("contents-*"))

@@ -114,21 +114,29 @@ class ContentStore:
         self._said: set[str] = set()
         self.ruled: set[str] = set()
         """Projects whose rules were held against what is here."""
-        for old in folder.glob("contents-*"):
-            if not old.name.startswith(self.path.name):
-                old.unlink(missing_ok=True)
+        try:
+            for old in folder.glob("contents-*"):
+                if not old.name.startswith(self.path.name):
+                    old.unlink(missing_ok=True)
+        except OSError as error:
+            self._trouble(error)
 
     # --- taking and keeping -------------------------------------------------------------------
 
-    def touch(self, contents: Collection[Content]) -> set[Content]:
-        """Those that are here; they now count as used last."""
+    def touch(self, contents: Collection[Content]) -> dict[Content, int]:
+        """Those that are here, and how many bytes their rows take in memory; they now count as
+        used last."""
 
-        def look(connection: sqlite3.Connection) -> set[Content]:
+        def look(connection: sqlite3.Connection) -> dict[Content, int]:
             now = time.time()
-            update = "UPDATE contents SET used = ? WHERE digest = ? AND form = ?"
-            return {c for c in contents if connection.execute(update, (now, *c)).rowcount}
+            found: dict[Content, int] = {}
+            update = "UPDATE contents SET used = ? WHERE digest = ? AND form = ? RETURNING length"
+            for content in contents:
+                for (length,) in connection.execute(update, (now, *content)).fetchall():
+                    found[content] = length
+            return found
 
-        return self._use(look, set()) if self.path.exists() else set()
+        return self._use(look, {}) if self.path.exists() else {}
 
     def rows(self, contents: Iterable[Content]) -> dict[Content, pa.RecordBatch]:
         """The rows of those that are here, with the project and path that they once had."""

@@ -28,9 +28,10 @@ T = TypeVar("T")
 # Fetched at once: bounds the memory. A file has a dozen rows mostly.
 _FILES_AT_ONCE = 200
 _ROWS_AT_ONCE = 5_000
+_ROW_BYTES = 2_000
 
-# The store may take a third of what the table takes, which is about the size of the source.
-_SHARE_KEPT = 3
+# For each row of the table the store may take this: together about the size of the source.
+_KEPT_FOR_A_ROW = 512
 _LEAST_KEPT = 4 << 20
 _MOST_KEPT = 256 << 20
 
@@ -55,8 +56,10 @@ class Plan:
     unchanged: list[FileText] = field(default_factory=list[FileText])
     elsewhere: list[tuple[FileText, Held]] = field(default_factory=list[tuple[FileText, Held]])
     """The table has the contents under another path."""
-    kept: list[tuple[FileText, Content]] = field(default_factory=list[tuple[FileText, Content]])
-    """The store has them."""
+    kept: list[tuple[FileText, Content, int]] = field(
+        default_factory=list[tuple[FileText, Content, int]]
+    )
+    """The store has them; and how many bytes their rows take."""
     rest: list[str] = field(default_factory=list[str])
     """To be parsed."""
 
@@ -83,7 +86,7 @@ def plan(
 
 
 def _look(
-    made: Plan, table: ChunkTable, project: str, files: list[FileText], stored: set[Content]
+    made: Plan, table: ChunkTable, project: str, files: list[FileText], stored: dict[Content, int]
 ) -> None:
     paths = {file.path for file in files}
     digests = {file.digest for file in files if file.state == "read"}
@@ -102,7 +105,7 @@ def _look(
         elif content in by_content:
             made.elsewhere.append((file, by_content[content]))
         elif content in stored:
-            made.kept.append((file, content))
+            made.kept.append((file, content, stored[content]))
         else:
             made.rest.append(file.path)
 
@@ -118,10 +121,10 @@ def copies(table: ChunkTable, project: str, made: Plan) -> Iterator[Copied]:
         yield _copied(
             project, made, [(file, rows[held.project, held.path]) for file, held in part], []
         )
-    for part in _some(made.kept, lambda _: 1):
-        contents = table.contents.rows(content for _, content in part)
-        made.rest += [file.path for file, content in part if content not in contents]
-        found = [(file, contents[content]) for file, content in part if content in contents]
+    for part in _some(made.kept, lambda each: each[2] // _ROW_BYTES):
+        contents = table.contents.rows(content for _, content, _ in part)
+        made.rest += [file.path for file, content, _ in part if content not in contents]
+        found = [(file, contents[content]) for file, content, _ in part if content in contents]
         yield _copied(project, made, found, list(contents))
 
 
@@ -180,8 +183,9 @@ def keep(
     if not left and not taken:
         return
     store = table.contents
-    limit = min(_MOST_KEPT, max(_LEAST_KEPT, table.bytes // _SHARE_KEPT))
-    store.exchange(taken, [], limit)
+    limit = min(_MOST_KEPT, max(_LEAST_KEPT, table.count() * _KEPT_FOR_A_ROW))
+    if taken:
+        store.exchange(taken, [], limit)
     standing = {content_of(result.path, result.digest) for result in written}
     for part in _some(list(left), lambda held: len(held.chunks)):
         leaves = {(held.project, held.path): held.digest for held in part}

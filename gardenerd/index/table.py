@@ -276,12 +276,6 @@ class ChunkTable:
             found = reader.search().where(where).select(columns).limit(_ALL)
             return found.to_arrow().select(columns)
 
-    @property
-    def bytes(self) -> int:
-        """Of the rows and their indices, on disk; older versions left aside."""
-        with _told("read"):
-            return self._reader.stats()["total_bytes"]
-
     def reader(self) -> Any:
         """A handle on the rows as they are now, whole batches only, which later writes do not
         change; for searches, within :func:`reading`."""

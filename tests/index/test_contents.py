@@ -56,7 +56,8 @@ def test_what_was_used_longest_ago_goes_first(tmp_path: Path) -> None:
         store.exchange([], [kept(n)], 1 << 20)
     limit = store.bytes
     assert limit > 10 * COUNT * DIMENSIONS * 2
-    assert store.touch([content(0), content(3), content(77)]) == {content(0), content(3)}
+    touched = store.touch([content(0), content(3), content(77)])
+    assert touched == dict.fromkeys([content(0), content(3)], rows(0).serialize().size)
     for n in range(10, 15):
         store.exchange([], [kept(n)], limit)
         assert store.bytes <= limit
