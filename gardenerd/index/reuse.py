@@ -121,11 +121,13 @@ def copies(table: ChunkTable, project: str, made: Plan) -> Iterator[Copied]:
         yield _copied(
             project, made, [(file, rows[held.project, held.path]) for file, held in part], []
         )
+    last = {content: file.path for file, content, _ in made.kept}
     for part in _some(made.kept, lambda each: each[2] // _ROW_BYTES):
         contents = table.contents.rows(content for _, content, _ in part)
         made.rest += [file.path for file, content, _ in part if content not in contents]
         found = [(file, contents[content]) for file, content, _ in part if content in contents]
-        yield _copied(project, made, found, list(contents))
+        taken = [content for file, content, _ in part if last[content] == file.path]
+        yield _copied(project, made, found, taken)
 
 
 def _copied(

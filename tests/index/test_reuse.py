@@ -291,17 +291,24 @@ def test_many_files_are_taken_and_kept_in_parts(
 ) -> None:
     root = tmp_path / "src"
     root.mkdir()
-    for n in range(450):
-        (root / f"bed_{n}.py").write_text(bed(n))
-    index.follow(root, files(root))
-    for n in range(450):
-        (root / f"bed_{n}.py").write_text(bed(n + 1_000))
-    index.follow(root, files(root))
-    for n in range(450):
-        (root / f"bed_{n}.py").write_text(bed(n))
-    done = index.follow(root, files(root))
-    assert (done.reused, done.parsed, done.embedded) == (450, 0, 0)
-    assert index.rows() == fresh(root)
+
+    def write(of: Callable[[int], int]) -> Indexed:
+        for n in range(450):
+            (root / f"bed_{n}.py").write_text(bed(of(n)))
+        return index.follow(root, files(root))
+
+    def one(n: int) -> int:
+        return n
+
+    def other(n: int) -> int:
+        return 1_000 + n % 150  # each thrice, far apart
+
+    write(one)
+    write(other)
+    for of in (one, other, one):
+        done = write(of)
+        assert (done.reused, done.parsed, done.embedded) == (450, 0, 0)
+        assert index.rows() == fresh(root)
 
 
 def test_the_size_limit_counts_for_known_contents_too(index: Index, tmp_path: Path) -> None:
