@@ -188,18 +188,18 @@ def keep(
     limit = min(_MOST_KEPT, max(_LEAST_KEPT, table.count() * _KEPT_FOR_A_ROW))
     if taken:
         store.exchange(taken, [], limit)
+    gone = {(held.project, held.path) for held in left}
     standing = {content_of(result.path, result.digest) for result in written}
     for part in _some(list(left), lambda held: len(held.chunks)):
-        leaves = {(held.project, held.path): held.digest for held in part}
-        rows = _by_file(table.rows_with(reader, list(leaves.values())))
+        rows = _by_file(table.rows_with(reader, [held.digest for held in part]))
         standing |= {
             content_of(path, rows[project, path]["digest"][0].as_py())
-            for project, path in rows.keys() - leaves.keys()
+            for project, path in rows.keys() - gone
         }
         kept = [
-            Kept(*file, digest, rows[file])
-            for file, digest in leaves.items()
-            if content_of(file[1], digest) not in standing
+            Kept(held.project, held.path, held.digest, rows[held.project, held.path])
+            for held in part
+            if content_of(held.path, held.digest) not in standing
         ]
         store.exchange([], kept, limit)
 

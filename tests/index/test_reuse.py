@@ -311,6 +311,27 @@ def test_many_files_are_taken_and_kept_in_parts(
         assert index.rows() == fresh(root)
 
 
+def test_the_same_contents_far_apart_are_kept_when_all_go(
+    index: Index, tmp_path: Path, fresh: Callable[..., Any]
+) -> None:
+    root = tmp_path / "src"
+    root.mkdir()
+
+    def write() -> Indexed:
+        for n in range(500):
+            (root / f"bed_{n:03}.py").write_text(bed(n % 250))
+        return index.follow(root, files(root))
+
+    write()
+    paths = files(root)
+    for path in paths:
+        (root / path).unlink()
+    index.follow(root, [], remove=paths)
+    done = write()
+    assert (done.reused, done.parsed) == (500, 0)
+    assert index.rows() == fresh(root)
+
+
 def test_the_size_limit_counts_for_known_contents_too(index: Index, tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text(bed(1))
     index.follow(tmp_path, ["a.py"])
