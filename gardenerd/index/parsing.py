@@ -31,23 +31,20 @@ _LENGTH = struct.Struct(">Q")
 
 
 class Piece(msgspec.Struct, array_like=True):
-    """Files to read. ``known`` is path → digest of those that the index holds already."""
+    """Files to read."""
 
     root: str
     paths: list[str]
     max_file_bytes: int
-    known: dict[str, str]
 
 
 class Rows(msgspec.Struct, array_like=True):
     """What became of each file of a piece, and their chunks by column, file after file.
 
-    ``results`` count the chunks but cannot know which are new. A file whose digest is known has
-    none here, and its path is in ``unchanged``.
+    ``results`` count the chunks but cannot know which are new.
     """
 
     results: list[FileResult]
-    unchanged: list[str]
     columns: dict[str, list[str]]
     start_line: list[int]
     end_line: list[int]
@@ -58,15 +55,12 @@ _COLUMNS = ("symbol", "kind", "signature", "docstring", "text", "search", "chunk
 
 def parse_piece(piece: Piece) -> Rows:
     """Read and cut the files of a piece. Never raises for what a file holds."""
-    rows = Rows([], [], {name: [] for name in _COLUMNS}, [], [])
+    rows = no_rows()
     root = Path(piece.root)
     for path in piece.paths:
         found = read_file(root, path, piece.max_file_bytes)
-        chunks: list[Chunk] = []
-        if found.state == "read" and piece.known.get(path) == found.digest:
-            rows.unchanged.append(path)
-        elif found.state == "read":
-            chunks = chunk_text(path, found.text)[:_MAX_CHUNKS]
+        read = found.state == "read"
+        chunks = chunk_text(path, found.text)[:_MAX_CHUNKS] if read else []
         rows.results.append(
             FileResult(
                 path=path,
@@ -78,11 +72,16 @@ def parse_piece(piece: Piece) -> Rows:
                 chunks=len(chunks),
             )
         )
-        _append(rows, path, chunks)
+        append(rows, path, chunks)
     return rows
 
 
-def _append(rows: Rows, path: str, chunks: list[Chunk]) -> None:
+def no_rows() -> Rows:
+    return Rows([], {name: [] for name in _COLUMNS}, [], [])
+
+
+def append(rows: Rows, path: str, chunks: list[Chunk]) -> None:
+    """Add the chunks of one file, with the words by which they are found at ``path``."""
     columns = rows.columns
     place = search_words(path)
     for chunk in chunks:

@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Generator, Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lancedb
 import pyarrow as pa
@@ -23,6 +23,7 @@ from lancedb.index import FTS
 from lancedb.query import FullTextQuery, MatchQuery
 
 from gardenerd.errors import GardenerError, IndexUnavailableError
+from gardenerd.index.contents import ContentStore
 from gardenerd.index.generation import FORMAT, new_generation, read_generation, tell_version
 from gardenerd.index.memory import give_back
 from gardenerd.index.newfiles import NewFiles
@@ -36,7 +37,9 @@ _METADATA_CACHE_BYTES = 16 << 20
 _KEEP_VERSIONS = timedelta(seconds=60)
 TEXT_INDEX = "search_idx"
 """LanceDB's name for the full-text index of the column ``search``."""
-_PATHS_IN_FILTER = 400
+PATHS_IN_FILTER = 400
+"""So many paths at most in one question for rows."""
+_ALL = 10_000_000
 _HEAL_TRIES = 8
 _INDEX_WORKERS = 2
 
@@ -55,6 +58,16 @@ def _told(doing: str) -> Generator[None]:
         ) from error
 
 
+class Held(NamedTuple):
+    """A file that has rows."""
+
+    project: str
+    path: str
+    digest: str
+    chunks: list[str]
+    """Their digests, in any order."""
+
+
 class ChunkTable:
     """The one writer of the table; other processes read it by :mod:`gardenerd.index.reader`.
 
@@ -71,6 +84,7 @@ class ChunkTable:
         self._new_files = NewFiles(self.path)
         self.generation = ""
         self._open()
+        self.contents = ContentStore(folder, self.generation, dimensions)
 
     @property
     def path(self) -> Path:
@@ -145,20 +159,21 @@ class ChunkTable:
     def replace(self, project: str, paths: Sequence[str], batch: pa.RecordBatch | None) -> None:
         """Make ``batch`` all that the table holds of ``paths``, durably; None just removes them."""
         with _told("write"):
-            for part in _parts(paths, _PATHS_IN_FILTER):
+            for part in _parts(paths, PATHS_IN_FILTER):
                 self._table.delete(f"project = {_quoted(project)} AND path IN ({_list(part)})")
             if batch is not None and batch.num_rows:
                 self._table.add(batch)
             self._commit()
 
     def remove_project(self, project: str) -> int:
-        """Remove all rows of a project; returns how many there were."""
+        """Remove all rows of a project, kept ones too; returns how many the table had."""
         where = f"project = {_quoted(project)}"
         with _told("write"):
             count = self._table.count_rows(where)
             if count:
                 self._table.delete(where)
                 self._commit()
+        self.contents.forget_project(project)
         return count
 
     def _commit(self) -> None:
@@ -233,24 +248,33 @@ class ChunkTable:
         stats = self._table.index_stats(TEXT_INDEX)
         return 0 if stats is None else stats.num_unindexed_rows
 
-    def known_digests(self, project: str, paths: Sequence[str]) -> dict[str, tuple[str, list[str]]]:
-        """Path → digest of the file and digests of its chunks, for the paths that have rows."""
-        known: dict[str, tuple[str, list[str]]] = {}
-        for part in _parts(paths, _PATHS_IN_FILTER):
-            with _told("read"):
-                rows = (
-                    self._table.search()
-                    .where(f"project = {_quoted(project)} AND path IN ({_list(part)})")
-                    .select(["path", "digest", "chunk_digest"])
-                    .limit(1_000_000)
-                    .to_arrow()
-                )
-            for path, digest, chunk in zip(
-                *(rows[name].to_pylist() for name in ("path", "digest", "chunk_digest")),
-                strict=True,
-            ):
-                known.setdefault(path, (digest, []))[1].append(chunk)
-        return known
+    def held(self, project: str, paths: Sequence[str], digests: Sequence[str]) -> list[Held]:
+        """Files that have rows: those of ``paths`` in ``project``, and any with such contents."""
+        files: dict[tuple[str, str], Held] = {}
+        where = f"project = {_quoted(project)} AND path IN ({_list(paths)})"
+        rows = self._rows(
+            self._table,
+            f"({where}) OR digest IN ({_list(digests)})",
+            ["project", "path", "digest", "chunk_digest"],
+        )
+        for *file, digest, chunk in zip(*(column.to_pylist() for column in rows), strict=True):
+            found = files.setdefault((file[0], file[1]), Held(file[0], file[1], digest, []))
+            found.chunks.append(chunk)
+        return list(files.values())
+
+    def rows_with(self, reader: Any, digests: Sequence[str]) -> pa.Table:
+        """All rows of all files with such contents, as when ``reader`` was got from
+        :meth:`reader`."""
+        return self._rows(reader, f"digest IN ({_list(digests)})", reader.schema.names)
+
+    def reader(self) -> Any:
+        """A handle on the rows as they are now, which later writes do not change."""
+        return self._database.open_table(self._name)
+
+    def _rows(self, reader: Any, where: str, columns: list[str]) -> pa.Table:
+        with _told("read"):
+            found = reader.search().where(where).select(columns).limit(_ALL)
+            return found.to_arrow().select(columns)
 
 
 def connect(folder: Path) -> Any:

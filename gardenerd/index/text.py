@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -45,9 +46,21 @@ def read_file(root: Path, path: str, max_bytes: int) -> FileText:
 
     Never raises for what a file can be: the state and the reason say it.
     """
+    return _tried(root, path, max_bytes, _text_of)
+
+
+def digest_file(root: Path, path: str, max_bytes: int) -> FileText:
+    """As :func:`read_file`, but the bytes are only digested: ``text`` stays empty, and the state is
+    ``read`` also for what is binary, minified or data."""
+    return _tried(root, path, max_bytes, lambda found, _full, _data: found)
+
+
+def _tried(
+    root: Path, path: str, max_bytes: int, finish: Callable[[FileText, Path, bytes], FileText]
+) -> FileText:
     try:
         for _ in range(_TRIES):
-            found = _read_once(root / path, path, max_bytes)
+            found = _read_once(root / path, path, max_bytes, finish)
             if found is not None:
                 return found
     except (FileNotFoundError, NotADirectoryError):
@@ -57,20 +70,17 @@ def read_file(root: Path, path: str, max_bytes: int) -> FileText:
     return FileText(path=path, state="failed", reason="it kept changing while it was read")
 
 
-def _read_once(full: Path, path: str, max_bytes: int) -> FileText | None:
+def _read_once(
+    full: Path, path: str, max_bytes: int, finish: Callable[[FileText, Path, bytes], FileText]
+) -> FileText | None:
     """None when the file changed while it was read."""
     before = full.lstat()
     if not stat.S_ISREG(before.st_mode):
         kind = "a symbolic link" if stat.S_ISLNK(before.st_mode) else "not a regular file"
         return FileText(path=path, state="skipped", reason=kind, mtime_ns=before.st_mtime_ns)
-
-    def result(
-        state: Literal["read", "skipped"], reason: str = "", digest: str = "", text: str = ""
-    ) -> FileText:
-        return FileText(path, state, reason, before.st_size, before.st_mtime_ns, digest, text)
-
     if before.st_size > max_bytes:
-        return result("skipped", f"larger than {max_bytes} bytes")
+        reason = f"larger than {max_bytes} bytes"
+        return FileText(path, "skipped", reason, before.st_size, before.st_mtime_ns)
     # A name that became a pipe after lstat must not block, nor a link be followed.
     descriptor = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb", buffering=0) as file:
@@ -82,17 +92,22 @@ def _read_once(full: Path, path: str, max_bytes: int) -> FileText | None:
     if _identity(before) != _identity(after) or len(data) != before.st_size:
         return None
     digest = digest_bytes(data)
+    found = FileText(path, "read", "", before.st_size, before.st_mtime_ns, digest)
+    return finish(found, full, data)
+
+
+def _text_of(found: FileText, full: Path, data: bytes) -> FileText:
     if b"\0" in data[:_SNIFF_BYTES]:
-        return result("skipped", "binary", digest)
+        return replace(found, state="skipped", reason="binary")
     text = data.decode("utf-8-sig", errors="replace").replace("\r\n", "\n").replace("\0", " ")
     if full.suffix == notebook.SUFFIX:
         try:
             text = notebook.as_script(text)
         except notebook.NotebookError as error:
-            return result("skipped", str(error), digest)
+            return replace(found, state="skipped", reason=str(error))
     if reason := _unreadable(text, full.suffix.lower()):
-        return result("skipped", reason, digest)
-    return result("read", "", digest, redact(text)[0])
+        return replace(found, state="skipped", reason=reason)
+    return replace(found, text=redact(text)[0])
 
 
 def _read_all(descriptor: int, expected: int) -> bytes:

@@ -368,6 +368,7 @@ class Indexing:
     async def _index_pending(self, tended: _Tended) -> None:
         project = tended.project
         started, before = time.monotonic(), Claim(paths=[], remove=[])
+        reused = 0
         while project.id in self._tended:
             claim = self._stores.files.claim(project.id, _JOB_FILES)
             if not claim:
@@ -378,7 +379,7 @@ class Indexing:
                     hint="it is tried again; `gardenerctl logs` has more",
                 )
             before = claim
-            await self._index.call(
+            answer = await self._index.call(
                 IndexFiles(
                     project=project.id,
                     root=project.path,
@@ -392,6 +393,7 @@ class Indexing:
             # Whatever the worker did not mention is still claimed: it is looked at again.
             self._stores.files.release(project.id)
             self._upkeep.worked()
+            reused += answer.reused
         if before:
             self._followed()
             counts = self.counts(project.id)
@@ -402,6 +404,7 @@ class Indexing:
                     "project": project.name,
                     "files": counts.files,
                     "chunks": counts.chunks,
+                    "reused": reused,
                     "seconds": round(time.monotonic() - started, 3),
                 },
             )

@@ -97,6 +97,8 @@ class FileResult(msgspec.Struct, kw_only=True, frozen=True):
     chunks: int = 0
     new_chunks: int = 0
     """Chunks whose text was not in the index for this file before."""
+    reused: bool = False
+    """Its rows were taken from what was known of the same contents: not parsed, not embedded."""
 
 
 class IndexProgress(msgspec.Struct, kw_only=True, frozen=True):
@@ -114,6 +116,16 @@ class Indexed(msgspec.Struct, kw_only=True, frozen=True):
 
     files: int
     seconds: float
+    unchanged: int = 0
+    """Files whose rows stood already."""
+    reused: int = 0
+    """Files whose rows were taken from what was known of the same contents."""
+    parsed: int = 0
+    """Files that were cut into chunks; those without a word are not."""
+    embedded: int = 0
+    """Chunks that were given a vector."""
+    upkeep: float = 0.0
+    """Of the seconds, those for the full-text index, after all results were told."""
 
 
 class Hit(msgspec.Struct, kw_only=True, frozen=True):

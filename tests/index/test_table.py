@@ -127,8 +127,8 @@ def test_replacing_is_by_path_and_project(tmp_path: Path) -> None:
     assert table.count() == 7
     table.replace("p", ["a.py"], rows("a.py", 2))
     assert table.count() == 5
-    known = table.known_digests("p", ["a.py", "b.py", "c.py"])
-    assert {path: len(chunks) for path, (_, chunks) in known.items()} == {"a.py": 2, "b.py": 3}
+    held = table.held("p", ["a.py", "b.py", "c.py"], [])
+    assert {each.path: len(each.chunks) for each in held} == {"a.py": 2, "b.py": 3}
     assert table.remove_project("p") == 5
     assert table.count() == 0
 

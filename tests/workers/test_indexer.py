@@ -290,6 +290,32 @@ def test_kill_in_the_middle_then_again_gives_a_fresh_index(tmp_path: Path) -> No
     assert read_generation(tmp_path / "h" / "index") == generation
 
 
+def test_kill_in_the_middle_of_a_switch_then_there_and_back(tmp_path: Path) -> None:
+    root = tmp_path / "src"
+    paths = garden(root, 300)
+    fresh = open_table(tmp_path / "fresh")
+    job = IndexFiles(project="p", root=str(root), paths=paths)
+    index_files(fresh, load_embedder(), job, lambda _progress: None, lambda: None)
+    before = {path: (root / path).read_text() for path in paths}
+    with index_worker(tmp_path / "h") as driver:
+        driver.index("p", root, paths)
+        for path in paths:
+            (root / path).write_text(before[path] + "\nadded = 1\n")
+        number = driver.start(job)
+        driver.wait_for(lambda: bool(driver.updates(number, IndexProgress)))
+        driver.process.kill()
+        driver.process.wait()
+    with index_worker(tmp_path / "h") as driver:
+        assert driver.ask(job, Indexed).unchanged > 0
+        for path in paths:
+            (root / path).write_text(before[path])
+        back = driver.ask(job, Indexed)
+    # Of one write, what it replaced may have been lost with the process.
+    assert back.reused >= len(paths) - 240
+    assert back.reused + back.parsed == len(paths)
+    assert table_rows(open_table(tmp_path / "h" / "index")) == table_rows(fresh)
+
+
 def test_optimising_keeps_everything(shared: Pair, tmp_path: Path) -> None:
     paths = garden(tmp_path, 5)
     for _ in range(4):
