@@ -229,7 +229,11 @@ class Answering:
                 hint="see `gardenerctl status`; .gitignore and .gardenerignore leave files out",
             )
         job = SearchIndex(query=query, k=k, projects=[project.id for project in projects])
-        return (await self._index.call(job, Hits, retry=True)).hits
+        hits = (await self._index.call(job, Hits, retry=True)).hits
+        # What is being forgotten may stand in the index for some moments yet.
+        return [
+            hit for hit in hits if self._stores.forgotten.covering(hit.project, hit.path) is None
+        ]
 
     def _note(self, projects: list[Project]) -> str:
         """Why the index may not show everything; empty when it does."""
@@ -306,8 +310,15 @@ class Answering:
         adapter: str | None,
         base: str,
     ) -> str:
-        """Keep the answer, so that feedback can name it; gives its id."""
+        """Keep the answer, so that feedback can name it; gives its id.
+
+        Of one that stems from a file that was forgotten only that it was given.
+        """
         answer = secrets.token_hex(4)
+        if project is not None and any(
+            self._stores.forgotten.covering(project, source["path"]) for source in sources
+        ):
+            question, text, sources = "", "", []
         self._stores.feedback.record_answer(
             Given(
                 id=answer,

@@ -52,6 +52,14 @@ class Projects:
             raise self._taken(project) from error
         return project
 
+    def free_name(self, wanted: str) -> str:
+        """``wanted``, or with the lowest number behind it that no project has."""
+        taken = {project.name for project in self.all()}
+        name, number = wanted, 2
+        while name in taken:
+            name, number = f"{wanted}-{number}", number + 1
+        return name
+
     def remove(self, id: str) -> None:
         """Forget the project and, with it, its files, examples, answers, runs and adapters."""
         self._database.run("DELETE FROM projects WHERE id = ?", (id,))

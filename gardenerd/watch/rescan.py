@@ -41,6 +41,17 @@ class Scan:
     bad_name_count: int = 0
     seconds: float = 0.0
 
+    def not_covered(self) -> list[str]:
+        """What the index cannot follow, in words."""
+        notes: list[str] = []
+        if self.unreadable:
+            notes.append(f"{len(self.unreadable)} unreadable, first {self.unreadable[0]}")
+        if self.bad_name_count:
+            notes.append(f"{self.bad_name_count} names that are not UTF-8")
+        if self.too_large:
+            notes.append(f"{self.too_large} files over the size limit")
+        return notes
+
 
 @dataclass(frozen=True, slots=True)
 class Changes:

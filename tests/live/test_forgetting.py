@@ -1,0 +1,139 @@
+"""What is forgotten is gone: from search, completion and score, and from every byte of the home."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gardenerd.core.holdout import held_out
+from tests.live.garden import ONLY_ASKED, TRAIN, Garden
+
+# No word of it is in any other file: where one of them is, something of the file is left.
+CANARIES = (b"zanzibarquux", b"Frobnicator7431", b"heliotrope-kestrel-marzipan")
+CANARY = '''
+class Frobnicator7431_{n}:
+    """Keeps the heliotrope-kestrel-marzipan phrase of zanzibarquux number {n}."""
+
+    def zanzibarquux_{n}(self, frobnication_level: int) -> str:
+        """Give the phrase, frobnicated {n} times."""
+        phrase = "heliotrope-kestrel-marzipan"
+        for _ in range(frobnication_level + {n}):
+            phrase = phrase.replace("kestrel", "kestrel")
+        return phrase
+'''
+
+
+def planted(root: Path, folder: str) -> Path:
+    """A file of canaries in ``folder`` that is learned from: not one that is held out."""
+    there = [path.relative_to(root).as_posix() for path in root.rglob("*.py")]
+    name = next(
+        path
+        for n in range(100)
+        if (path := f"{folder}/hidden{n}.py") not in held_out([*there, path])
+    )
+    (root / name).parent.mkdir(exist_ok=True)
+    (root / name).write_text("".join(CANARY.format(n=n) for n in range(12)))
+    return root / name
+
+
+def traces(home: Path) -> dict[str, list[bytes]]:
+    """The files of the home in which a canary is, with those that are."""
+    found: dict[str, list[bytes]] = {}
+    for file in home.rglob("*"):
+        if file.is_file():
+            content = file.read_bytes()
+            if there := [word for word in CANARIES if word in content]:
+                found[file.relative_to(home).as_posix()] = there
+    return found
+
+
+@pytest.fixture
+def grove(garden: Garden, base: Path, library: Path) -> Garden:
+    garden.stop()
+    garden.configure(ONLY_ASKED + TRAIN.format(base=base, steps=30))
+    garden.start()
+    return garden
+
+
+def bits(grove: Garden, file: Path, adapter: str = "current") -> float:
+    (score,) = grove.lines("score", str(file), "--adapter", adapter, "--project", "library")
+    return score["bits_per_byte"]
+
+
+@pytest.mark.timeout(400)
+def test_a_file_that_was_learned_is_gone_from_everywhere(
+    grove: Garden, library: Path, tmp_path: Path
+) -> None:
+    secret = planted(library, "hidden")
+    name = secret.relative_to(library).as_posix()
+    kept = tmp_path / "canary.py"  # outside of any project: what is scored by
+    kept.write_text(secret.read_text())
+    grove.ctl("add", str(library), "--name", "library")
+    grove.settle()
+    outcome = grove.json("train", "--wait")
+    assert outcome["outcome"] == "promoted", outcome
+    answer = grove.lines("ask", "where is the heliotrope-kestrel-marzipan phrase?")[-1]
+    grove.ctl("feedback", answer["answer"], "good", "--correction", "zanzibarquux_3 gives it")
+    other = grove.lines("ask", "how is a JSON string decoded?")[-1]["answer"]
+    grove.ctl("feedback", other, "good")
+    completed = grove.json("complete", f"{secret}:8", "--max-tokens", "8")
+    assert completed["adapter"] == "v1"
+
+    # It is there, so that its absence can be seen.
+    assert name in grove.found("Frobnicator7431_3")
+    assert bits(grove, kept) < bits(grove, kept, "base")
+    assert {"state.db-wal", "index"} <= {place.split("/")[0] for place in traces(grove.home.root)}
+    files = grove.json("status")["projects"][0]["files"]
+
+    done = grove.json("forget", str(secret))
+    removed = done["removed"]
+    assert (done["path"], removed["files"], removed["adapters"]) == (name, 1, ["v1"])
+    assert removed["chunks"] > 10
+    assert removed["examples"] > 10
+    assert (removed["answers"], removed["feedback"]) == (2, 1)
+    assert (done["serving"], done["fresh_run"]) == (None, True)
+
+    def gone() -> None:
+        assert traces(grove.home.root) == {}
+        assert name not in grove.found("Frobnicator7431_3 zanzibarquux", 50)
+        assert bits(grove, kept) == bits(grove, kept, "base")
+        assert grove.json("complete", f"{secret}:8", "--max-tokens", "8")["adapter"] is None
+        assert grove.json("adapters") == []
+        status = grove.json("status")
+        assert status["projects"][0]["files"] == files - 1
+        assert "run from the base is due" in " ".join(status["projects"][0]["notes"])
+        assert grove.found("decode a JSON string")
+        assert [each["answer"] for each in grove.json("feedback")] == [other]
+
+    gone()
+    assert not (grove.home.adapters / "v1").exists()
+    assert "weights were deleted" in grove.json("history")[0]["reason"]
+    why = grove.json("why", str(secret))
+    assert (why["state"], why["chunks"], why["examples"]) == ("excluded", 0, 0)
+    assert f"gardenerctl forget --undo {secret}" in why["reason"]
+    (place,) = grove.json("forget", "--list")
+    assert (place["path"], bool(place["done"])) == (name, True)
+
+    # It stays gone, whatever happens to the file.
+    secret.write_text(secret.read_text() + "\n# zanzibarquux again\n")
+    grove.settle()
+    gone()
+    grove.stop()
+    grove.start()
+    grove.ctl("rescan")
+    grove.settle()
+    gone()
+
+    # A run from the base learns from all the rest.
+    fresh = grove.json("train", "--wait")
+    assert fresh["outcome"] in ("promoted", "abstained", "rolled_back"), fresh
+    run = grove.json("history", fresh["run"])
+    assert run["report"]["learned"]["new"] > 50
+    assert run["report"]["learned"]["replayed"] == 0
+    assert traces(grove.home.root) == {}
+
+    grove.ctl("forget", "--undo", str(secret))
+    grove.settle()
+    assert name in grove.found("Frobnicator7431_3")
+    assert grove.json("forget", "--list") == []
