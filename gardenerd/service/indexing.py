@@ -92,7 +92,7 @@ class Indexing:
         self._watcher = Watcher(step_ms=settings.watch.step_ms)
         self._wake = asyncio.Event()
         self._pulse = asyncio.Event()
-        # One at a time: what is forgotten must not come back by a scan or a job that began before.
+        # Held by a scan or a job: what is forgotten must not come back by one that began before.
         self._step = asyncio.Lock()
         self._jobs_since_optimize = 0
         self._retry_in = 0.0
@@ -211,8 +211,7 @@ class Indexing:
         tended = self._tended.get(project)
         if tended is None or tended.last_scan is None:
             return []
-        notes = [self._watcher.problem] if self._watcher.problem else []
-        return notes + tended.last_scan.not_covered()
+        return [note for note in (self._watcher.problem, *tended.last_scan.not_covered()) if note]
 
     # --- life ---------------------------------------------------------------------------------
 

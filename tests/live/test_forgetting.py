@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from gardenerd.core.holdout import held_out
-from tests.live.garden import ONLY_ASKED, TRAIN, Garden
+from gardenerd.errors import GardenerError
+from gardenerd.wire.client import Client
+from gardenerd.wire.messages import Forget, Reply
+from tests.live.garden import ONLY_ASKED, TRAIN, Garden, until
 
 # No word of it is in any other file: where one of them is, something of the file is left.
 CANARIES = (b"zanzibarquux", b"Frobnicator7431", b"heliotrope-kestrel-marzipan")
@@ -37,13 +44,13 @@ def planted(root: Path, folder: str) -> Path:
     return root / name
 
 
-def traces(home: Path) -> dict[str, list[bytes]]:
-    """The files of the home in which a canary is, with those that are."""
+def holding(home: Path, words: Sequence[bytes] = CANARIES) -> dict[str, list[bytes]]:
+    """The files of the home in which one of ``words`` is, with those that are."""
     found: dict[str, list[bytes]] = {}
     for file in home.rglob("*"):
         if file.is_file():
             content = file.read_bytes()
-            if there := [word for word in CANARIES if word in content]:
+            if there := [word for word in words if word in content]:
                 found[file.relative_to(home).as_posix()] = there
     return found
 
@@ -83,7 +90,7 @@ def test_a_file_that_was_learned_is_gone_from_everywhere(
     # It is there, so that its absence can be seen.
     assert name in grove.found("Frobnicator7431_3")
     assert bits(grove, kept) < bits(grove, kept, "base")
-    assert {"state.db-wal", "index"} <= {place.split("/")[0] for place in traces(grove.home.root)}
+    assert {"state.db-wal", "index"} <= {place.split("/")[0] for place in holding(grove.home.root)}
     files = grove.json("status")["projects"][0]["files"]
 
     done = grove.json("forget", str(secret))
@@ -95,7 +102,7 @@ def test_a_file_that_was_learned_is_gone_from_everywhere(
     assert (done["serving"], done["fresh_run"]) == (None, True)
 
     def gone() -> None:
-        assert traces(grove.home.root) == {}
+        assert holding(grove.home.root) == {}
         assert name not in grove.found("Frobnicator7431_3 zanzibarquux", 50)
         assert bits(grove, kept) == bits(grove, kept, "base")
         assert grove.json("complete", f"{secret}:8", "--max-tokens", "8")["adapter"] is None
@@ -131,9 +138,79 @@ def test_a_file_that_was_learned_is_gone_from_everywhere(
     run = grove.json("history", fresh["run"])
     assert run["report"]["learned"]["new"] > 50
     assert run["report"]["learned"]["replayed"] == 0
-    assert traces(grove.home.root) == {}
+    assert holding(grove.home.root) == {}
 
     grove.ctl("forget", "--undo", str(secret))
     grove.settle()
     assert name in grove.found("Frobnicator7431_3")
     assert grove.json("forget", "--list") == []
+
+
+@pytest.mark.timeout(400)
+def test_a_kill_at_any_step_is_made_good_at_the_next_start(garden: Garden, project: Path) -> None:
+    hidden = project / "hidden"
+    hidden.mkdir()
+    files = [hidden / f"part{number}.py" for number in range(7)]
+    for number, file in enumerate(files):
+        file.write_text(f"def zanzibarquux_{number}_z():\n    return 'zanzibarquux_{number}_z'\n")
+    garden.ctl("add", str(project), "--name", "shop")
+    garden.settle()
+    killed_before_the_end = 0
+    for number, file in enumerate(files):
+        word = f"zanzibarquux_{number}_z"
+        assert garden.found(word) & {f"hidden/part{number}.py"}
+        garden.stop()
+        weights = serve_an_adapter(garden, word)
+        garden.start()
+        assert garden.json("status")["model"]["adapter"] == "v1"
+        with Client(garden.home) as client, contextlib.suppress(GardenerError):
+            client.call(
+                Forget(path=str(file)),
+                on_update=lambda reply, at=number: kill_at(reply, at, garden),
+                timeout_s=60,
+            )
+        garden.wait()
+        with sqlite3.connect(garden.home.database) as database:
+            query = "SELECT count(*) FROM forgotten WHERE done IS NULL"
+            killed_before_the_end += database.execute(query).fetchone()[0]
+        database.close()
+
+        garden.start()
+        until(lambda: all(place["done"] for place in garden.json("forget", "--list")), 60)
+        assert holding(garden.home.root, [word.encode()]) == {}
+        assert garden.json("status")["model"]["adapter"] is None
+        assert not weights.exists()
+        assert garden.json("why", str(file))["state"] == "excluded"
+        garden.ctl("rescan")
+        garden.settle()
+        assert not garden.found(word) & {f"hidden/part{number}.py"}
+    assert killed_before_the_end > 4
+    assert garden.found("total price of a basket")
+
+
+def serve_an_adapter(garden: Garden, word: str) -> Path:
+    """Have ``v1`` serve, of which nobody knows what it learned, beside a run's folder."""
+    with sqlite3.connect(garden.home.database) as database:
+        (project,) = database.execute("SELECT id FROM projects").fetchone()
+        database.execute("DELETE FROM adapters")
+        database.execute(
+            "INSERT INTO adapters (project, version, number, state, created) "
+            "VALUES (?, 'v1', 1, 'serving', 1)",
+            (project,),
+        )
+        database.execute("INSERT OR REPLACE INTO serving VALUES (?, 'v1', NULL, 1)", (project,))
+        database.execute("INSERT OR REPLACE INTO lessons VALUES (?, '', 0)", (project,))
+    database.close()
+    weights = garden.home.adapter(project, "v1")
+    weights.mkdir(parents=True)
+    for name in ("adapter_model.safetensors", "card.json"):
+        (weights / name).write_text(word)
+    run = garden.home.run_folder("20260101-000000-abcd")
+    run.mkdir()
+    (run / "fresh.jsonl").write_text(word)
+    return weights
+
+
+def kill_at(reply: Reply, step: int, garden: Garden) -> None:
+    if reply.body["done"] == step:
+        garden.signal(signal.SIGKILL)
