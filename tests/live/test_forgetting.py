@@ -214,3 +214,68 @@ def serve_an_adapter(garden: Garden, word: str) -> Path:
 def kill_at(reply: Reply, step: int, garden: Garden) -> None:
     if reply.body["done"] == step:
         garden.signal(signal.SIGKILL)
+
+
+def test_folders_missing_files_and_what_is_refused(garden: Garden, project: Path) -> None:
+    words = [f"zanzibarquux_{name}_z" for name in ("one", "two", "gone", "else")]
+    for word, name in zip(words, ("old/one.py", "old/deep/two.py", "gone.py", "e.py"), strict=True):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(f"def {word}():\n    return '{word}'\n")
+    garden.ctl("add", str(project), "--name", "shop")
+    garden.settle()
+    (project / "gone.py").unlink()
+    garden.settle()
+    assert b"zanzibarquux_gone_z" in holding_words(garden, words)  # deleted, but not forgotten
+
+    assert garden.json("forget", str(project / "gone.py"))["removed"]["files"] == 0
+    assert garden.json("forget", str(project / "old"))["removed"]["files"] == 2
+    assert holding_words(garden, words) == {b"zanzibarquux_else_z"}
+    (project / "gone.py").write_text("def zanzibarquux_gone_z(): ...\n")
+    (project / "old/new.py").write_text("def zanzibarquux_two_z(): ...\n")
+    garden.settle()
+    assert holding_words(garden, words) == {b"zanzibarquux_else_z"}
+    assert garden.found("zanzibarquux_else_z") >= {"e.py", "shop/basket.py"}
+
+    assert "gardenerctl remove shop" in garden.refusal("forget", str(project))["hint"]
+    assert garden.refusal("forget", str(project.parent / "x.py"))["code"] == "not_found"
+    inside = garden.refusal("forget", "--undo", str(project / "old/one.py"))
+    assert str(project / "old") in inside["hint"]
+    assert garden.refusal("forget", "--undo", str(project / "e.py"))["code"] == "not_found"
+    garden.ctl("forget", "--undo", str(project / "old"))
+    garden.settle()
+    assert garden.found("zanzibarquux_two_z") >= {"old/new.py", "old/deep/two.py"}
+
+
+def holding_words(garden: Garden, words: Sequence[str]) -> set[bytes]:
+    found = holding(garden.home.root, [word.encode() for word in words])
+    return {word for there in found.values() for word in there}
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_run_under_way_is_ended(grove: Garden, base: Path, library: Path, killed: bool) -> None:
+    secret = planted(library, "hidden")
+    grove.stop()
+    grove.configure(ONLY_ASKED + TRAIN.format(base=base, steps=100_000))
+    grove.start()
+    grove.ctl("add", str(library), "--name", "library")
+    grove.settle()
+    run = grove.json("train")["run"]
+    until(lambda: grove.json("status")["loop"]["state"] == "training", 90)
+    assert any(place.startswith("runs/") for place in holding(grove.home.root))
+    if killed:  # the next start must not take it up again
+        with Client(grove.home) as client, contextlib.suppress(GardenerError):
+            client.call(
+                Forget(path=str(secret)),
+                on_update=lambda reply: kill_at(reply, 0, grove),
+                timeout_s=60,
+            )
+        grove.wait()
+        grove.start()
+        until(lambda: all(place["done"] for place in grove.json("forget", "--list")), 60)
+    else:
+        done = grove.json("forget", str(secret))
+        assert (done["ended_run"], done["removed"]["adapters"]) == (run, [])
+    assert holding(grove.home.root) == {}
+    ended = grove.json("history", run)
+    assert (ended["outcome"], "forgot" in ended["reason"]) == ("failed", True)
+    assert [w for w in grove.json("ps")["workers"] if w["kind"] == "train"] == []
