@@ -55,7 +55,7 @@ def trace(project: Project, place: str, stores: Stores, max_file_bytes: int) -> 
         # A copy among the retired: the file under an earlier name, say.
         if within(path, place) or (retired and forgetting.is_copy(text, lines)):
             examples[id] = path
-        elif not retired:
+        elif not retired and not path.startswith(_ANSWER):
             words -= forgetting.telling(text)
     answers = _answers(project, place, words, stores)
     made = {_ANSWER + answer for answer in answers}
@@ -64,7 +64,7 @@ def trace(project: Project, place: str, stores: Stores, max_file_bytes: int) -> 
     versions = [
         adapter.version
         for adapter in stores.adapters.all(project.id)
-        if first is not None and adapter.created >= first
+        if first is not None and adapter.number >= first
     ]
     serving = stores.adapters.serving(project.id)
     return Traces(
@@ -112,11 +112,11 @@ def delete_runs(project: Project, home: Home, stores: Stores) -> int:
     Raises:
         StorageError: one cannot be deleted.
     """
-    owners = {run.id: run.project for run in stores.runs.unfinished()}
+    unfinished = {run.id for run in stores.runs.unfinished()}
     gone = 0
     for folder in [path for path in home.runs.iterdir() if path.is_dir()]:
         run = stores.runs.get(folder.name)
-        if folder.name not in owners and (run is None or run.project == project.id):
+        if folder.name not in unfinished and (run is None or run.project == project.id):
             _delete(folder)
             gone += 1
     return gone

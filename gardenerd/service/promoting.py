@@ -77,7 +77,7 @@ async def judge(
             else:
                 stores.adapters.challenge(adapter)
             stores.examples.mark_used(seen)
-            _remember(job.project, run, seen, stores)
+            _remember(adapter, seen, stores)
     elif decision.ended:
         stores.adapters.drop_challenger(job.project)
     verdict = Verdict(
@@ -169,12 +169,10 @@ def _learned(seen: Iterable[str], stores: Stores) -> ledger.Learned:
     return ledger.learned([(each.path, each.kind, each.used > 0) for each in found])
 
 
-def _remember(project: str, run: str, seen: Iterable[str], stores: Stores) -> None:
+def _remember(adapter: Adapter, seen: Iterable[str], stores: Stores) -> None:
     """Write down what the version has learned from: its examples may go before it does."""
-    ledger_row = stores.runs.get(run)
-    assert ledger_row is not None
     paths = [example.path for example in stores.examples.get(seen)]
-    stores.lessons.add(project, paths, ledger_row.started)
+    stores.lessons.add(adapter.project, paths, adapter.number)
 
 
 def _day(score: FreshScore, rival: float) -> Day:

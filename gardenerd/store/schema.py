@@ -177,16 +177,16 @@ CREATE TABLE forgotten (
     PRIMARY KEY (project, path)
 ) STRICT, WITHOUT ROWID;
 
--- when the first run began that learned from a path and gave an adapter
+-- the number of the first adapter that had learned from a path; those that come after grew from it
 CREATE TABLE lessons (
     project TEXT NOT NULL REFERENCES projects (id) ON DELETE CASCADE,
     path TEXT NOT NULL,
-    since REAL NOT NULL,
+    number INTEGER NOT NULL,
     PRIMARY KEY (project, path)
 ) STRICT, WITHOUT ROWID;
 
 -- of the adapters that are there nobody wrote down what they learned from: '' is everything
-INSERT INTO lessons SELECT DISTINCT project, '', 0.0 FROM adapters WHERE state != 'rejected';
+INSERT INTO lessons SELECT DISTINCT project, '', 0 FROM adapters WHERE state != 'rejected';
 """
 
 MIGRATIONS: Final[list[str]] = [_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH]

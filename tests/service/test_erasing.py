@@ -62,7 +62,7 @@ def run(stores: Stores, number: int, *, learned: list[str]) -> None:
         ),
         started + 50,
     )  # fmt: skip
-    stores.lessons.add(PROJECT, learned, started)
+    stores.lessons.add(PROJECT, learned, number)
     report = {"scores": [{"path": "secret/s.py"}, {"path": "b.py"}], "learned": {"folders": []}}
     stores.runs.end(
         f"r{number}", outcome="promoted", reason="better", now=started + 50, version=version,
@@ -113,6 +113,7 @@ def test_answers_are_found_by_their_sources_and_by_words_that_nothing_else_has(
     stores.feedback.record("corrected", "bad", "zanzibarquux it is", None, 2.0)
     say(stores, "common", "compute_price returns it", "a.py")
     say(stores, "theirs", "zanzibarquux", "secret/t.py", project="q")
+    add(stores, "feedback/worded", "call frobnicate first")  # it was learned from
     gone = {"quoted", "worded", "nobody's", "corrected"}
     assert set(found(stores, project).answers) == gone
     erase(stores, project)

@@ -120,5 +120,5 @@ def test_adapters_of_before_may_have_learned_anything(tmp_path: Path) -> None:
         )
     raw.close()
     database = Database(file)
-    assert [tuple(row) for row in database.rows("SELECT * FROM lessons")] == [("with", "", 0.0)]
+    assert [tuple(row) for row in database.rows("SELECT * FROM lessons")] == [("with", "", 0)]
     database.close()
