@@ -230,10 +230,11 @@ class Answering:
             )
         job = SearchIndex(query=query, k=k, projects=[project.id for project in projects])
         hits = (await self._index.call(job, Hits, retry=True)).hits
+        if not self._stores.forgotten.pending():
+            return hits
         # What is being forgotten may stand in the index for some moments yet.
-        return [
-            hit for hit in hits if self._stores.forgotten.covering(hit.project, hit.path) is None
-        ]
+        forgotten = self._stores.forgotten
+        return [hit for hit in hits if forgotten.covering(hit.project, hit.path) is None]
 
     def _note(self, projects: list[Project]) -> str:
         """Why the index may not show everything; empty when it does."""

@@ -39,7 +39,7 @@ def notes(project: str, stores: Stores) -> list[str]:
 
 
 def _owes_fresh(project: str, stores: Stores, last: Run | None) -> bool:
-    unlearned = stores.forgotten.last_unlearned(project)
+    unlearned = stores.projects.get(project).unlearned
     return (
         unlearned is not None
         and (last is None or last.started < unlearned)

@@ -95,7 +95,7 @@ def erase(project: Project, place: str, traces: Traces, stores: Stores, now: flo
                 stores.runs.amend(run.id, reason=reason, report=report)
         if traces.versions:
             stores.adapters.forget(project.id, traces.versions, now)
-            stores.forgotten.unlearned(project.id, place, now)
+            stores.projects.set_unlearned(project.id, now)
             _begin_anew(project.id, stores)
     return said
 

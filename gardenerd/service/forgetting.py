@@ -153,7 +153,6 @@ class Forgetting:
                 "path": place.path,
                 "since": place.since,
                 "done": place.done,
-                "unlearned": place.unlearned,
             }
             for place in self._stores.forgotten.all(wanted)
         ]

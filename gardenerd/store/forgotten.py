@@ -22,8 +22,6 @@ class Place(msgspec.Struct, kw_only=True, frozen=True):
     """When it was asked for, in seconds since the epoch."""
     done: float | None
     """When nothing of it was left; None while it is being removed."""
-    unlearned: float | None
-    """When weights were deleted that had learned from it; None: there were none."""
 
 
 class Forgotten:
@@ -38,13 +36,11 @@ class Forgotten:
             (project, path, now),
         )
 
-    def unlearned(self, project: str, path: str, now: float) -> None:
-        """Weights were deleted for it."""
-        self._set("unlearned", project, path, now)
-
     def finish(self, project: str, path: str, now: float) -> None:
         """Nothing of it is left."""
-        self._set("done", project, path, now)
+        self._database.run(
+            "UPDATE forgotten SET done = ? WHERE project = ? AND path = ?", (now, project, path)
+        )
 
     def undo(self, project: str, path: str) -> None:
         """It may be known again.
@@ -77,18 +73,6 @@ class Forgotten:
     def reasons(self, project: Project) -> dict[str, str]:
         """By path why it is left out, in words."""
         return {place.path: reason(project, place) for place in self.all(project.id)}
-
-    def last_unlearned(self, project: str) -> float | None:
-        """When weights were last deleted for something forgotten, in seconds since the epoch."""
-        return self._database.value(
-            "SELECT max(unlearned) FROM forgotten WHERE project = ?", (project,)
-        )
-
-    def _set(self, column: str, project: str, path: str, now: float) -> None:
-        self._database.run(
-            f"UPDATE forgotten SET {column} = ? WHERE project = ? AND path = ?",
-            (now, project, path),
-        )
 
 
 def reason(project: Project, place: Place) -> str:

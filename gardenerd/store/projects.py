@@ -26,6 +26,8 @@ class Project(msgspec.Struct, kw_only=True, frozen=True):
     device: int = 0
     inode: int = 0
     """With ``device``, the identity of the root folder; 0 while it was never scanned."""
+    unlearned: float | None = None
+    """When weights were last deleted, for something that was forgotten; None: never."""
 
     @property
     def root(self) -> Path:
@@ -103,6 +105,10 @@ class Projects:
         self._database.run(
             "UPDATE projects SET device = ?, inode = ? WHERE id = ?", (device, inode, id)
         )
+
+    def set_unlearned(self, id: str, now: float) -> None:
+        """Weights were deleted for something that was forgotten."""
+        self._database.run("UPDATE projects SET unlearned = ? WHERE id = ?", (now, id))
 
     def _taken(self, wanted: Project) -> RefusedError:
         for project in self.all():

@@ -172,10 +172,12 @@ CREATE TABLE forgotten (
     project TEXT NOT NULL REFERENCES projects (id) ON DELETE CASCADE,
     path TEXT NOT NULL,
     since REAL NOT NULL,
-    done REAL,       -- when nothing was left; until then it is taken up again at each start
-    unlearned REAL,  -- when weights were deleted for it
+    done REAL,  -- when nothing was left; until then it is taken up again at each start
     PRIMARY KEY (project, path)
 ) STRICT, WITHOUT ROWID;
+
+-- when weights were last deleted, for something that was forgotten
+ALTER TABLE projects ADD COLUMN unlearned REAL;
 
 -- the number of the first adapter that had learned from a path; those that come after grew from it
 CREATE TABLE lessons (

@@ -44,7 +44,7 @@ DONE: dict[str, Any] = {
     "serving": None,
     "fresh_run": True,
 }
-PLACE = {"project": "shop", "path": "src/secret.py", "since": 1.0, "done": 2.0, "unlearned": None}
+PLACE = {"project": "shop", "path": "src/secret.py", "since": 1.0, "done": 2.0}
 
 
 async def _answer(operation: Operation, exchange: Exchange) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import signal
 import sqlite3
 from collections.abc import Sequence
@@ -16,19 +17,31 @@ from gardenerd.wire.client import Client
 from gardenerd.wire.messages import Forget, Reply
 from tests.live.garden import ONLY_ASKED, TRAIN, Garden, until
 
-# No word of it is in any other file: where one of them is, something of the file is left.
+# In no other file: where one of them is, something of the file is left.
 CANARIES = (b"zanzibarquux", b"Frobnicator7431", b"heliotrope-kestrel-marzipan")
-CANARY = '''
-class Frobnicator7431_{n}:
-    """Keeps the heliotrope-kestrel-marzipan phrase of zanzibarquux number {n}."""
+_SYLLABLES = ("ba", "cor", "dil", "fen", "gor", "hal", "jub", "kem", "lor", "mip", "nub", "pel")
 
-    def zanzibarquux_{n}(self, frobnication_level: int) -> str:
-        """Give the phrase, frobnicated {n} times."""
-        phrase = "heliotrope-kestrel-marzipan"
-        for _ in range(frobnication_level + {n}):
-            phrase = phrase.replace("kestrel", "kestrel")
-        return phrase
-'''
+
+def canary(number: int) -> str:
+    """A class of canaries unlike the others: of near-duplicates only one is learned from."""
+    chance = random.Random(number)
+
+    def word() -> str:
+        return "".join(chance.choices(_SYLLABLES, k=3))
+
+    lines = [
+        f"        {word()} = self.{word()}({word()}, {chance.randrange(999)}) {sign} {word()}"
+        for sign in chance.choices("+-*/", k=8)
+    ]
+    return "\n".join(
+        [
+            f"\n\nclass Frobnicator7431_{number}({word().title()}):",
+            f'    """The heliotrope-kestrel-marzipan phrase of {word()} and {word()}."""\n',
+            f"    def zanzibarquux_{number}(self, {word()}, {word()}):",
+            *lines,
+            f"        return {word()}.{word()}({word()})",
+        ]
+    )
 
 
 def planted(root: Path, folder: str) -> Path:
@@ -40,7 +53,7 @@ def planted(root: Path, folder: str) -> Path:
         if (path := f"{folder}/hidden{n}.py") not in held_out([*there, path])
     )
     (root / name).parent.mkdir(exist_ok=True)
-    (root / name).write_text("".join(CANARY.format(n=n) for n in range(12)))
+    (root / name).write_text("".join(map(canary, range(60))))
     return root / name
 
 
@@ -58,7 +71,7 @@ def holding(home: Path, words: Sequence[bytes] = CANARIES) -> dict[str, list[byt
 @pytest.fixture
 def grove(garden: Garden, base: Path, library: Path) -> Garden:
     garden.stop()
-    garden.configure(ONLY_ASKED + TRAIN.format(base=base, steps=30))
+    garden.configure(ONLY_ASKED + TRAIN.format(base=base, steps=60))
     garden.start()
     return garden
 
@@ -68,7 +81,7 @@ def bits(grove: Garden, file: Path, adapter: str = "current") -> float:
     return score["bits_per_byte"]
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)  # two trainings: minutes where others work too
 def test_a_file_that_was_learned_is_gone_from_everywhere(
     grove: Garden, library: Path, tmp_path: Path
 ) -> None:
@@ -96,8 +109,8 @@ def test_a_file_that_was_learned_is_gone_from_everywhere(
     done = grove.json("forget", str(secret))
     removed = done["removed"]
     assert (done["path"], removed["files"], removed["adapters"]) == (name, 1, ["v1"])
-    assert removed["chunks"] > 10
-    assert removed["examples"] > 10
+    assert removed["chunks"] >= 60
+    assert removed["examples"] >= 60
     assert (removed["answers"], removed["feedback"]) == (2, 1)
     assert (done["serving"], done["fresh_run"]) == (None, True)
 
@@ -146,7 +159,7 @@ def test_a_file_that_was_learned_is_gone_from_everywhere(
     assert grove.json("forget", "--list") == []
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)  # fourteen starts
 def test_a_kill_at_any_step_is_made_good_at_the_next_start(garden: Garden, project: Path) -> None:
     hidden = project / "hidden"
     hidden.mkdir()

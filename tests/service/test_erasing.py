@@ -147,6 +147,7 @@ def test_adapters_since_the_run_that_learned_from_it_are_deleted(
     assert stores.adapters.previous(PROJECT) is None
     # All the rest is to be learned again, from the base.
     assert [item.id for item in stores.examples.new(PROJECT)] == [a]
+    stores.forgotten.undo(PROJECT, "secret")
     assert backlog.new_examples(PROJECT, stores) == 1
     assert any("run from the base" in note for note in backlog.notes(PROJECT, stores))
     reasons = {each.id: each.reason for each in stores.runs.all(PROJECT)}
