@@ -80,6 +80,13 @@ def _projects(add: _Parser) -> None:
     one.add_argument("project", nargs="?", metavar="PROJECT")
     one = add.command("why", "projects:why", "whether a file is indexed, and if not, why")
     one.add_argument("file", metavar="FILE")
+    one = add.command("forget", "forget:forget", "forget a file or folder, also what was learned")
+    one.add_argument("path", nargs="?", metavar="PATH", help="in a project; it need not exist")
+    one.add_argument("--yes", action="store_true", help="do not ask")
+    how = one.add_mutually_exclusive_group()
+    how.add_argument("--undo", action="store_true", help="let it be known again")
+    how.add_argument("--list", action="store_true", help="what was forgotten")
+    one.add_argument("--project", metavar="P", help="of which project to list it")
     one = add.command("wait", "projects:wait", "return when all known changes are indexed")
     one.add_argument("--settled", action="store_true", help="wait for the index (the default)")
     one.add_argument("--timeout", type=_positive, metavar="S", help="give up after S seconds")
@@ -156,7 +163,7 @@ def _looking(add: _Parser) -> None:
 _GROUPS = (
     ("start stop restart run", _service),
     ("status ps unload", _state),
-    ("add remove projects rescan why wait", _projects),
+    ("add remove projects rescan why forget wait", _projects),
     ("search ask complete score feedback", _asking),
     ("train pause resume cancel rollback adapters history", _learning),
     ("watch logs version try", _looking),

@@ -20,6 +20,7 @@ from gardenerd.errors import AlreadyRunningError
 from gardenerd.host.schedule import Schedule
 from gardenerd.paths import Home
 from gardenerd.service.answering import Answering
+from gardenerd.service.forgetting import Forgetting
 from gardenerd.service.indexing import Indexing
 from gardenerd.service.learning import Learning
 from gardenerd.service.operations import Operations
@@ -108,6 +109,15 @@ class Daemon:
             touched=self._learning.touch,
             followed=lambda: self._schedule.soon("consider"),
         )
+        self._forgetting = Forgetting(
+            home=home,
+            settings=settings,
+            stores=self._stores,
+            indexing=self._indexing,
+            learning=self._learning,
+            model=self._model,
+            publish=self._publish,
+        )
         answering = Answering(
             home=home,
             settings=settings,
@@ -122,6 +132,7 @@ class Daemon:
             stores=self._stores,
             indexing=self._indexing,
             learning=self._learning,
+            forgetting=self._forgetting,
             workers=self._workers,
         )
         operations = Operations(
@@ -129,6 +140,7 @@ class Daemon:
             stores=self._stores,
             indexing=self._indexing,
             answering=answering,
+            forgetting=self._forgetting,
             learning=self._learning,
             workers=self._workers,
             publish=self._publish,
@@ -148,6 +160,7 @@ class Daemon:
         self._go(self._indexing.listen(), "listen")
         self._go(self._indexing.work(), "index")
         self._go(self._learning.watch_user(), "user")
+        self._go(self._forgetting.work(), "forget")
         self._schedule.every(_CONSIDER_SECONDS, self._learning.tick, name="consider")
         self._schedule.every(_REAP_SECONDS, self._reap, name="reap")
         self._schedule.start()
@@ -186,6 +199,7 @@ class Daemon:
 
     async def _close_parts(self) -> None:
         await self._learning.close()
+        self._forgetting.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -17,6 +17,7 @@ from gardenerd.host.schedule import next_window
 from gardenerd.models.info import find_base
 from gardenerd.paths import Home
 from gardenerd.service import backlog
+from gardenerd.service.forgetting import Forgetting
 from gardenerd.service.indexing import Indexing
 from gardenerd.service.learning import Learning
 from gardenerd.settings import Settings
@@ -36,6 +37,7 @@ class Reporter:
         stores: Stores,
         indexing: Indexing,
         learning: Learning,
+        forgetting: Forgetting,
         workers: list[Child],
     ) -> None:
         self._home = home
@@ -43,6 +45,7 @@ class Reporter:
         self._stores = stores
         self._indexing = indexing
         self._learning = learning
+        self._forgetting = forgetting
         self._workers = workers
         self._started = time.monotonic()
         self._processes: dict[int, psutil.Process] = {}
@@ -112,7 +115,11 @@ class Reporter:
             "state": project.state,
             "reason": project.reason,
             "not_covered": not_covered,
-            "notes": [*not_covered, *self._indexing.notes(project.id)],
+            "notes": [
+                *not_covered,
+                *self._indexing.notes(project.id),
+                *backlog.notes(project.id, self._stores),
+            ],
             "adapter": self._stores.adapters.serving(project.id),
             "new_examples": backlog.new_examples(project.id, self._stores),
         }
@@ -180,7 +187,8 @@ class Reporter:
         }
 
     def _last_error(self) -> str:
-        found = [self._indexing.last_error, self._learning.last_error]
+        parts = (self._indexing, self._learning, self._forgetting)
+        found = [part.last_error for part in parts]
         found += [child.last_error for child in self._workers]
         return next((error for error in found if error), "")
 

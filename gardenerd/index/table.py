@@ -176,6 +176,52 @@ class ChunkTable:
         self.contents.forget_project(project)
         return count
 
+    def forget(self, project: str, path: str) -> int:
+        """Remove all rows of a file, or of all files in a folder, and every byte of them; gives
+        how many rows there were.
+
+        A table that cannot be written anew is dropped and made empty, under a new generation.
+
+        Raises:
+            IndexUnavailableError: not even that succeeded.
+        """
+        below = f"starts_with(path, {_quoted(path + '/')})"
+        where = f"project = {_quoted(project)} AND (path = {_quoted(path)} OR {below})"
+        with _told("write"):
+            count = self._table.count_rows(where)
+            if count:
+                self._table.delete(where)
+                self._commit()
+        self.contents.forget(project, [path])
+        try:
+            self._write_anew()
+        except Exception as error:  # noqa: BLE001 - LanceDB raises whatever its core says
+            log.warning("the index is dropped", extra={"cause": _first_line(error)})
+            with _told("write"):
+                self._create()
+            self.contents = ContentStore(self._folder, self.generation, self._dimensions)
+        return count
+
+    def _write_anew(self) -> None:
+        """Write every row once more and drop all files of before.
+
+        Deleting leaves a row's bytes where they are, and compaction rewrites a file only when a
+        tenth of it was deleted: whatever was deleted earlier may still be in it too.
+        """
+        before = _written(self.path)
+        if self._table.count_rows():
+            self._table.update(where="true", values_sql={"start_line": "start_line"})
+            self._build_text_index()
+        # The searches that come now read what was written; those under way may fail once.
+        self._commit()
+        # Of no age at all would be warned of in the log. Unverified: leftovers of a crash.
+        self._table.optimize(cleanup_older_than=timedelta(milliseconds=1), delete_unverified=True)
+        self._reopen()
+        self._commit()
+        left = before & _written(self.path)
+        if left:
+            raise IndexUnavailableError(f"{len(left)} files of the index were not replaced")
+
     def _commit(self) -> None:
         """Make durable what was written, and let readers see it: whole, not between two steps."""
         self._new_files.sync()
@@ -304,6 +350,12 @@ def reading() -> contextlib.AbstractContextManager[None]:
 def project_filter(projects: Iterable[str]) -> str:
     """LanceDB's filter for the rows of these projects."""
     return f"project IN ({_list(projects)})"
+
+
+def _written(table: Path) -> set[Path]:
+    """The files that hold what is in rows, or was."""
+    kinds = ("data", "_deletions", "_indices")
+    return {file for kind in kinds for file in (table / kind).rglob("*") if file.is_file()}
 
 
 def _parts(items: Sequence[str], size: int) -> Iterable[Sequence[str]]:

@@ -230,10 +230,15 @@ class Answering:
             )
         job = SearchIndex(query=query, k=k, projects=[project.id for project in projects])
         try:
-            return (await self._search.call(job, Hits, retry=True)).hits
+            found = await self._search.call(job, Hits, retry=True)
         except IndexUnavailableError:
             await self._indexing.check_index()
-            return (await self._search.call(job, Hits, retry=True)).hits
+            found = await self._search.call(job, Hits, retry=True)
+        if not self._stores.forgotten.pending():
+            return found.hits
+        # What is being forgotten may stand in the index for some moments yet.
+        forgotten = self._stores.forgotten
+        return [hit for hit in found.hits if forgotten.covering(hit.project, hit.path) is None]
 
     def _note(self, projects: list[Project]) -> str:
         """Why the index may not show everything; empty when it does."""
@@ -310,8 +315,15 @@ class Answering:
         adapter: str | None,
         base: str,
     ) -> str:
-        """Keep the answer, so that feedback can name it; gives its id."""
+        """Keep the answer, so that feedback can name it; gives its id.
+
+        Of one that stems from a file that was forgotten only that it was given.
+        """
         answer = secrets.token_hex(4)
+        if project is not None and any(
+            self._stores.forgotten.covering(project, source["path"]) for source in sources
+        ):
+            question, text, sources = "", "", []
         self._stores.feedback.record_answer(
             Given(
                 id=answer,

@@ -23,9 +23,35 @@ def waiting(project: str, stores: Stores) -> Waiting:
     )
 
 
+def owes_fresh(project: str, stores: Stores) -> bool:
+    """Whether weights were deleted since the last run began, and nothing has taken their place."""
+    return _owes_fresh(project, stores, stores.runs.last_ended(project))
+
+
+def notes(project: str, stores: Stores) -> list[str]:
+    """What is being forgotten, and what comes of it, in words; empty when nothing is."""
+    found: list[str] = []
+    if pending := stores.forgotten.pending(project):
+        found.append(f"{len(pending)} being forgotten")
+    if owes_fresh(project, stores):
+        found.append("the base serves, since weights were forgotten; a run from the base is due")
+    return found
+
+
+def _owes_fresh(project: str, stores: Stores, last: Run | None) -> bool:
+    unlearned = stores.projects.get(project).unlearned
+    return (
+        unlearned is not None
+        and (last is None or last.started < unlearned)
+        and stores.adapters.serving(project) is None
+        and stores.adapters.challenger(project) is None
+    )
+
+
 def _new_examples(project: str, stores: Stores, last: Run | None) -> int:
     count = stores.files.counts(project).new_chunks
     count += stores.feedback.count_unharvested(project)
-    if last is not None and last.outcome in ("failed", "skipped"):
+    unsuccessful = last is not None and last.outcome in ("failed", "skipped")
+    if unsuccessful or _owes_fresh(project, stores, last):
         count += stores.examples.count_new(project)
     return count

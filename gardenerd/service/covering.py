@@ -10,12 +10,13 @@ from typing import Any
 
 from gardenerd.core.holdout import held_out
 from gardenerd.errors import NotFoundError
+from gardenerd.store import forgotten
 from gardenerd.store.projects import Project
 from gardenerd.store.stores import Stores
 from gardenerd.watch.filters import Filter
 
 
-def explain(path: Path, stores: Stores, rules_of: Callable[[Path], Filter]) -> dict[str, Any]:
+def explain(path: Path, stores: Stores, rules_of: Callable[[Project], Filter]) -> dict[str, Any]:
     """The state of one file and its reason, by the disk, the rules and the table, in that order.
 
     Blocks: it looks at the disk.
@@ -51,8 +52,10 @@ def _state(
     project: Project,
     relative: str,
     stores: Stores,
-    rules_of: Callable[[Path], Filter],
+    rules_of: Callable[[Project], Filter],
 ) -> tuple[str, str]:
+    if (place := stores.forgotten.covering(project.id, relative)) is not None:
+        return "excluded", forgotten.reason(project, place)
     known = stores.projects.get(project.id)
     if known.state == "frozen":
         return "frozen", f"the whole project is: {known.reason}"
@@ -60,7 +63,7 @@ def _state(
         entry = path.lstat()
     except OSError as error:
         return "missing", error.strerror or str(error)
-    rules = rules_of(project.root)
+    rules = rules_of(project)
     folder = stat.S_ISDIR(entry.st_mode)
     excluded = rules.explain(relative, folder=folder) if relative else None
     if excluded is not None:

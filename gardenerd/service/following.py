@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from gardenerd.errors import CancelledError, RefusedError
+from gardenerd.errors import CancelledError, GardenerError, RefusedError
 
 Body = dict[str, Any]
 
@@ -21,6 +21,10 @@ class Following:
     def begin(self, run: str) -> None:
         """From now on ``run`` can be waited for."""
         self._ends[run] = asyncio.get_running_loop().create_future()
+
+    def knows(self, run: str) -> bool:
+        """Whether it can be waited for."""
+        return run in self._ends
 
     async def result(self, run: str, on_progress: Callable[[Body], None] | None = None) -> Body:
         """Wait for the end of ``run`` and give what it came to.
@@ -51,6 +55,14 @@ class Following:
         waiter = self._ends.pop(run, None)
         if waiter is not None and not waiter.done():
             waiter.set_result(result)
+
+    def fail(self, run: str, error: GardenerError) -> None:
+        """Those who wait for it are told what went wrong."""
+        self._followers.pop(run, None)
+        waiter = self._ends.pop(run, None)
+        if waiter is not None and not waiter.done():
+            waiter.set_exception(error)
+            waiter.exception()  # a waiter that nobody awaits is no defect
 
     def close(self) -> None:
         """Those who still wait are told that the daemon stops."""

@@ -17,8 +17,6 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -27,6 +25,7 @@ from gardenerd.core.batch import Batcher
 from gardenerd.errors import GardenerError, RefusedError, WorkerError
 from gardenerd.paths import Home
 from gardenerd.service.generation import Generation
+from gardenerd.service.tended import Tended
 from gardenerd.service.upkeep import Upkeep
 from gardenerd.settings import Settings, parse_duration
 from gardenerd.store.files import Claim, Counts
@@ -41,9 +40,11 @@ from gardenerd.workers.jobs import (
     Checked,
     CheckIndex,
     Done,
+    ForgetPlace,
     Indexed,
     IndexFiles,
     IndexProgress,
+    PlaceForgotten,
     RemoveProject,
 )
 
@@ -57,19 +58,6 @@ _FIRST_RETRY, _LAST_RETRY = 1.0, 60.0
 _FROZEN_RECHECK_SECONDS = 5.0
 ASKED = "asked for"
 """Why a scan is made that a person wished for."""
-
-
-@dataclass(slots=True)
-class _Tended:
-    """What is known of a project only while the daemon runs."""
-
-    project: Project
-    rules: Filter | None = None
-    scan_wanted: str = "start"
-    """Why the whole project must be looked at; empty when it need not."""
-    busy: bool = False
-    last_scan: Scan | None = None
-    next_scan: float = field(default_factory=time.monotonic)
 
 
 class Indexing:
@@ -96,7 +84,7 @@ class Indexing:
         self._publish = publish
         self._touched = touched
         self._followed = followed
-        self._tended: dict[str, _Tended] = {}
+        self._tended: dict[str, Tended] = {}
         self._batches = Batcher(
             settle=settings.watch.settle_ms / 1_000, max_settle=settings.watch.max_settle_ms / 1_000
         )
@@ -105,6 +93,8 @@ class Indexing:
         self._pulse = asyncio.Event()
         self._generation = Generation(home.index, settings.index.embedding, stores)
         self._upkeep = Upkeep(index, parse_duration(settings.index.keep_alive) or 0.0)
+        # Held by a scan or a job: what is forgotten must not come back by one that began before.
+        self._step = asyncio.Lock()
         self._retry_in = 0.0
         self.last_error = ""
 
@@ -119,9 +109,12 @@ class Indexing:
         roots = [tended.project.root for tended in self._tended.values()]
         root = await asyncio.to_thread(check_root, path, roots, self._home.root)
         project = self._stores.projects.add(
-            secrets.token_hex(4), name or self._free_name(root.name), root, time.time()
+            secrets.token_hex(4),
+            name or self._stores.projects.free_name(root.name),
+            root,
+            time.time(),
         )
-        self._tended[project.id] = _Tended(project)
+        self._tended[project.id] = Tended(project)
         await self._watcher.add(project.id, root)
         self.rescan(project.id, "it is new")
         self._publish("index", "added", {"project": project.name})
@@ -141,6 +134,26 @@ class Indexing:
         self._publish("index", "removed", {"project": project.name})
         self._beat()
         return project
+
+    async def forget(self, project: Project, path: str) -> tuple[int, int]:
+        """A file, or a folder, leaves the index, to the last byte; gives how many files and chunks.
+
+        The caller has recorded that it is forgotten: it does not come back.
+        """
+        async with self._step:
+            tended = self._tended.get(project.id)
+            if tended is None:
+                return 0, 0
+            if tended.rules is not None:
+                tended.rules = await asyncio.to_thread(self.rules, project)
+            job = ForgetPlace(project=project.id, path=path)
+            answer = await self._index.call(job, PlaceForgotten)
+            files = self._stores.files.forget(project.id, path)
+            self._upkeep.worked()
+            if self._generation.told(answer.generation):
+                self._wake.set()
+        self._beat()
+        return files, answer.chunks
 
     def rescan(self, project: str, why: str) -> None:
         """Have the whole project looked at."""
@@ -165,33 +178,18 @@ class Indexing:
             return False
         return frozen or not self._stores.files.has_pending(project)
 
-    async def wait_settled(
-        self, projects: list[str], on_progress: Callable[[dict[str, Any]], None]
-    ) -> None:
-        """Look at the disk once more and return when the index has followed."""
-        for project in projects:
-            self.rescan(project, "asked to settle")
-        said: dict[str, Any] = {}
-        while not all(self.settled(project) for project in projects):
-            pulse = self._pulse
-            counts = [self.counts(project) for project in projects]
-            progress = {
-                "pending": sum(c.pending for c in counts),
-                "indexed": sum(c.files for c in counts),
-                "total": sum(c.files + c.pending for c in counts),
-            }
-            if progress != said:
-                on_progress(progress)
-                said = progress
-            if self.last_error and self._retry_in > _FIRST_RETRY * 4:
-                raise RefusedError(
-                    f"the index cannot follow: {self.last_error}",
-                    hint="see `gardenerctl status` and `gardenerctl logs`",
-                )
-            try:
-                await asyncio.wait_for(pulse.wait(), 1.0)
-            except TimeoutError:
-                continue
+    def refuse_when_stuck(self) -> None:
+        """Raise :class:`RefusedError` when the index fails again and again."""
+        if self.last_error and self._retry_in > _FIRST_RETRY * 4:
+            raise RefusedError(
+                f"the index cannot follow: {self.last_error}",
+                hint="see `gardenerctl status` and `gardenerctl logs`",
+            )
+
+    async def news(self) -> None:
+        """Wait until something happened, or a second."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._pulse.wait(), 1.0)
 
     async def check_index(self) -> None:
         """Have the index opened anew by the one who writes it: what is damaged is healed there."""
@@ -220,12 +218,7 @@ class Indexing:
         tended = self._tended.get(project)
         if tended is None or tended.last_scan is None:
             return []
-        found, notes = tended.last_scan, list[str]()
-        if found.bad_name_count:
-            notes.append(f"{found.bad_name_count} names that are not UTF-8")
-        if found.too_large:
-            notes.append(f"{found.too_large} files over the size limit")
-        return notes
+        return tended.last_scan.left_out()
 
     # --- life ---------------------------------------------------------------------------------
 
@@ -234,7 +227,7 @@ class Indexing:
         self._stores.files.release()
         self._generation.start()
         projects = self._stores.projects.all()
-        self._tended = {project.id: _Tended(project) for project in projects}
+        self._tended = {project.id: Tended(project) for project in projects}
         await self._watcher.add_all({project.id: project.root for project in projects})
 
     async def listen(self) -> None:
@@ -263,13 +256,6 @@ class Indexing:
 
     async def close(self) -> None:
         await self._watcher.close()
-
-    def _free_name(self, wanted: str) -> str:
-        taken = {project.name for project in self._stores.projects.all()}
-        name, number = wanted, 2
-        while name in taken:
-            name, number = f"{wanted}-{number}", number + 1
-        return name
 
     async def _sleep_until_due(self) -> None:
         now = time.monotonic()
@@ -305,10 +291,11 @@ class Indexing:
         for id, tended in list(self._tended.items()):
             tended.busy = True
             try:
-                if tended.scan_wanted:
-                    await self._scan_whole(tended)
-                elif id in hinted:
-                    await self._scan_paths(tended, hinted[id])
+                async with self._step:
+                    if tended.scan_wanted:
+                        await self._scan_whole(tended)
+                    elif id in hinted:
+                        await self._scan_paths(tended, hinted[id])
                 await self._index_pending(tended)
             finally:
                 tended.busy = False
@@ -316,7 +303,7 @@ class Indexing:
         if self._upkeep.due_in(time.monotonic()) == 0.0:
             await self._upkeep.run()
 
-    async def _scan_whole(self, tended: _Tended) -> None:
+    async def _scan_whole(self, tended: Tended) -> None:
         project, why = tended.project, tended.scan_wanted
         tended.scan_wanted = ""
         self._generation.look()
@@ -332,7 +319,7 @@ class Indexing:
             return
         self._thaw(tended)
         self._stores.projects.set_root(project.id, state.device, state.inode)
-        tended.rules = await asyncio.to_thread(self.rules, project.root)
+        tended.rules = await asyncio.to_thread(self.rules, project)
         found, changes = await asyncio.to_thread(self._compare, tended, [""])
         tended.last_scan = found
         minutes = self._settings.watch.rescan_minutes * random.uniform(0.75, 1.25)
@@ -350,50 +337,43 @@ class Indexing:
             },
         )
 
-    async def _scan_paths(self, tended: _Tended, paths: Iterable[str]) -> None:
+    async def _scan_paths(self, tended: Tended, paths: Iterable[str]) -> None:
         if tended.rules is None or self._stores.projects.get(tended.project.id).state == "frozen":
             return
         _, changes = await asyncio.to_thread(self._compare, tended, paths)
         self._stores.files.mark(tended.project.id, changes.changed, changes.gone)
 
-    def rules(self, root: Path) -> Filter:
-        """What is left out of the project in ``root``, as its rule files are now."""
-        return Filter(root, self._settings.watch.max_file_bytes, own=self._home.root)
+    def rules(self, project: Project) -> Filter:
+        """What is left out of the project, as its rule files are now."""
+        return Filter(
+            project.root,
+            self._settings.watch.max_file_bytes,
+            own=self._home.root,
+            forgotten=self._stores.forgotten.reasons(project),
+        )
 
-    def _compare(self, tended: _Tended, paths: Iterable[str]) -> tuple[Scan, Changes]:
+    def _compare(self, tended: Tended, paths: Iterable[str]) -> tuple[Scan, Changes]:
         assert tended.rules is not None
         found = scan(tended.rules, paths)
         return found, diff(found, self._stores.files.known(tended.project.id, found.covers))
 
-    async def _index_pending(self, tended: _Tended) -> None:
+    async def _index_pending(self, tended: Tended) -> None:
         project = tended.project
         started, before = time.monotonic(), Claim(paths=[], remove=[])
         reused = 0
         while project.id in self._tended:
-            claim = self._stores.files.claim(project.id, _JOB_FILES)
-            if not claim:
-                break
-            if claim == before:
-                raise WorkerError(
-                    f"the index worker left {len(claim.paths) + len(claim.remove)} files undone",
-                    hint="it is tried again; `gardenerctl logs` has more",
-                )
-            before = claim
-            answer = await self._index.call(
-                IndexFiles(
-                    project=project.id,
-                    root=project.path,
-                    paths=claim.paths,
-                    remove=claim.remove,
-                    max_file_bytes=self._settings.watch.max_file_bytes,
-                ),
-                Indexed,
-                on_update=lambda body: self._record(project, body),
-            )
-            # Whatever the worker did not mention is still claimed: it is looked at again.
-            self._stores.files.release(project.id)
-            self._upkeep.worked()
-            reused += answer.reused
+            async with self._step:
+                claim = self._stores.files.claim(project.id, _JOB_FILES)
+                if not claim:
+                    break
+                if claim == before:
+                    count = len(claim.paths) + len(claim.remove)
+                    raise WorkerError(
+                        f"the index worker left {count} files undone",
+                        hint="it is tried again; `gardenerctl logs` has more",
+                    )
+                before = claim
+                reused += await self._index_claim(project, claim)
         if before:
             self._followed()
             counts = self.counts(project.id)
@@ -408,6 +388,24 @@ class Indexing:
                     "seconds": round(time.monotonic() - started, 3),
                 },
             )
+
+    async def _index_claim(self, project: Project, claim: Claim) -> int:
+        """Have the files indexed; how many of them were known by their contents."""
+        answer = await self._index.call(
+            IndexFiles(
+                project=project.id,
+                root=project.path,
+                paths=claim.paths,
+                remove=claim.remove,
+                max_file_bytes=self._settings.watch.max_file_bytes,
+            ),
+            Indexed,
+            on_update=lambda body: self._record(project, body),
+        )
+        # Whatever the worker did not mention is still claimed: it is looked at again.
+        self._stores.files.release(project.id)
+        self._upkeep.worked()
+        return answer.reused
 
     def _record(self, project: Project, body: msgspec.Raw) -> None:
         if project.id not in self._tended:
@@ -429,7 +427,7 @@ class Indexing:
         )
         self._beat()
 
-    def _freeze(self, tended: _Tended, reason: str) -> None:
+    def _freeze(self, tended: Tended, reason: str) -> None:
         project = tended.project
         if self._stores.projects.get(project.id).state != "frozen":
             log.warning("project frozen", extra={"project": project.id, "reason": reason})
@@ -437,7 +435,7 @@ class Indexing:
         self._stores.projects.set_state(project.id, "frozen", reason)
         tended.next_scan = time.monotonic() + _FROZEN_RECHECK_SECONDS
 
-    def _thaw(self, tended: _Tended) -> None:
+    def _thaw(self, tended: Tended) -> None:
         project = tended.project
         if self._stores.projects.get(project.id).state == "frozen":
             self._stores.projects.set_state(project.id, "ok")

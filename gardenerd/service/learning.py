@@ -39,6 +39,7 @@ _FROZEN_SECONDS = 120.0
 # Looking at the host costs a process; while a run yields to its user it is worth it.
 _WATCH_SECONDS = 0.5
 _ATTEMPTS = 2
+_FORGETTING = "something is being forgotten, and may not be learned from meanwhile"
 
 
 class Learning:
@@ -71,6 +72,7 @@ class Learning:
         self._suspending = False
         self._closing = False
         self._frozen_at: float | None = None
+        self._end_reason = ""
 
     # --- what the operations ask --------------------------------------------------------------
 
@@ -91,6 +93,8 @@ class Learning:
             )
         if "person" in self.loop.held:
             raise RefusedError("training is paused", hint="run `gardenerctl resume` first")
+        if self._forgetting():
+            raise RefusedError(_FORGETTING, hint="try again in a moment; see `gardenerctl status`")
         self._tell(events.Requested(project=project.id), new_run=_name_run())
         return self.loop.run
 
@@ -123,7 +127,21 @@ class Learning:
         if not self.loop.busy:
             raise RefusedError("no run is under way", hint="see `gardenerctl history`")
         run = self.loop.run
+        self._end_reason = "cancelled by you"
         self._tell(events.CancelRequested())
+        return run
+
+    async def end_run_of(self, project: str, reason: str) -> str:
+        """End the run of ``project`` if one is under way, and wait for it; gives its name, or "".
+
+        The caller keeps the next from beginning.
+        """
+        if not self.loop.busy or self.loop.project != project:
+            return ""
+        run = self.loop.run
+        self._end_reason = reason
+        self._tell(events.CancelRequested())
+        await self._following.result(run)
         return run
 
     def touch(self) -> None:
@@ -147,12 +165,16 @@ class Learning:
             resumable = (
                 run.state == "training" and (self._home.run_folder(run.id) / "job.json").is_file()
             )
-            if resumable and not self.loop.busy:
+            # What it was given is not to be learned from any more.
+            forgetting = self._forgetting(run.project)
+            if resumable and not forgetting and not self.loop.busy:
                 attended = bool(run.settings.get("attended"))
                 self._following.begin(run.id)
                 self._tell(events.Recovered(run=run.id, project=run.project, attended=attended))
             else:
-                reason = "the daemon ended while it was being prepared"
+                reason = (
+                    _FORGETTING if forgetting else "the daemon ended while it was being prepared"
+                )
                 self._stores.runs.end(run.id, outcome="failed", reason=reason, now=time.time())
         versions.sweep(self._home, self._stores)
 
@@ -170,6 +192,7 @@ class Learning:
             reason = await self._lacking(turn.project)
         if self.loop.busy:  # a person was faster
             return
+        reason = _FORGETTING if self._forgetting() else reason
         self._tell(
             events.Considered(
                 allowed=bool(turn.project) and not reason,
@@ -217,6 +240,9 @@ class Learning:
         return await asyncio.to_thread(
             needs.lacking, project, self._home, self._settings, self._stores
         )
+
+    def _forgetting(self, project: str | None = None) -> bool:
+        return bool(self._stores.forgotten.pending(project))
 
     def _lift_pause(self) -> None:
         until = self.paused_until
@@ -359,7 +385,7 @@ class Learning:
                 with contextlib.suppress(asyncio.CancelledError):
                     await work
             await self._trainer.stop()
-            self._end(run, "failed", "cancelled by you")
+            self._end(run, "failed", self._end_reason)
 
         self._work = asyncio.create_task(end(), name="cancel")
 

@@ -16,6 +16,7 @@ from gardenerd.errors import NotFoundError, RefusedError, TimedOutError
 from gardenerd.paths import Home
 from gardenerd.service import covering, rewards, versions
 from gardenerd.service.answering import Answering
+from gardenerd.service.forgetting import Forgetting
 from gardenerd.service.indexing import ASKED, Indexing
 from gardenerd.service.learning import Learning, Publish
 from gardenerd.store.projects import Project
@@ -39,6 +40,7 @@ class Operations:
         stores: Stores,
         indexing: Indexing,
         answering: Answering,
+        forgetting: Forgetting,
         learning: Learning,
         workers: list[Child],
         publish: Publish,
@@ -49,6 +51,7 @@ class Operations:
         self._stores = stores
         self._indexing = indexing
         self._answering = answering
+        self._forgetting = forgetting
         self._learning = learning
         self._workers = workers
         self._publish = publish
@@ -64,6 +67,9 @@ class Operations:
             messages.Rescan: self._rescan,
             messages.Wait: self._wait,
             messages.Why: self._why,
+            messages.Forget: self._forget,
+            messages.Remember: self._remember,
+            messages.Forgotten: self._list_forgotten,
             messages.Search: self._search,
             messages.Ask: self._ask,
             messages.Complete: self._complete,
@@ -146,7 +152,7 @@ class Operations:
 
     async def _wait(self, wanted: messages.Wait, exchange: Exchange) -> dict[str, Any]:
         projects = self._named(wanted.project)
-        settling = self._indexing.wait_settled([p.id for p in projects], exchange.progress)
+        settling = settle(self._indexing, [p.id for p in projects], exchange.progress)
         await _within(wanted.timeout_s, settling)
         blind = {project.name: self._indexing.not_covered(project.id) for project in projects}
         not_covered = [f"{name}: {text}" for name, texts in blind.items() for text in texts]
@@ -161,13 +167,25 @@ class Operations:
             covering.explain, Path(wanted.path), self._stores, self._indexing.rules
         )
 
+    async def _forget(self, wanted: messages.Forget, exchange: Exchange) -> dict[str, Any]:
+        if wanted.look:
+            return await self._forgetting.look(wanted.path)
+        self._learning.touch()
+        return await self._forgetting.forget(wanted.path, exchange.progress)
+
+    async def _remember(self, wanted: messages.Remember, _: Exchange) -> dict[str, Any]:
+        return self._forgetting.undo(wanted.path)
+
+    async def _list_forgotten(self, wanted: messages.Forgotten, _: Exchange) -> dict[str, Any]:
+        return {"forgotten": self._forgetting.all(wanted.project)}
+
     # --- asking -------------------------------------------------------------------------------
 
     async def _search(self, wanted: messages.Search, exchange: Exchange) -> dict[str, Any]:
         self._learning.touch()
         if wanted.fresh:
             projects = [project.id for project in self._named(wanted.project)]
-            await self._indexing.wait_settled(projects, exchange.progress)
+            await settle(self._indexing, projects, exchange.progress)
         return await self._answering.search(wanted)
 
     async def _ask(self, wanted: messages.Ask, exchange: Exchange) -> dict[str, Any]:

@@ -77,6 +77,7 @@ async def judge(
             else:
                 stores.adapters.challenge(adapter)
             stores.examples.mark_used(seen)
+            _remember(adapter, seen, stores)
     elif decision.ended:
         stores.adapters.drop_challenger(job.project)
     verdict = Verdict(
@@ -166,6 +167,12 @@ def _seen(folder: Path) -> dict[str, float | None]:
 def _learned(seen: Iterable[str], stores: Stores) -> ledger.Learned:
     found = stores.examples.get(seen)
     return ledger.learned([(each.path, each.kind, each.used > 0) for each in found])
+
+
+def _remember(adapter: Adapter, seen: Iterable[str], stores: Stores) -> None:
+    """Write down what the version has learned from: its examples may go before it does."""
+    paths = [example.path for example in stores.examples.get(seen)]
+    stores.lessons.add(adapter.project, paths, adapter.number)
 
 
 def _day(score: FreshScore, rival: float) -> Day:

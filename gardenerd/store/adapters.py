@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -152,6 +153,23 @@ class Adapters:
         if found.pinned:
             raise RefusedError(f"{version} is pinned", hint=f"gardenerctl adapters unpin {version}")
         self._reject(project, version)
+
+    def forget(self, project: str, versions: Iterable[str], now: float) -> None:
+        """Give up these versions, pinned or not; where one of them serves, the base does."""
+        gone = set(versions)
+        with self._database.transaction():
+            if self.serving(project) in gone:
+                self._flip(project, None, now)
+                self.drop_challenger(project)
+            if self.previous(project) in gone:
+                self._database.run(
+                    "UPDATE serving SET previous = NULL WHERE project = ?", (project,)
+                )
+            self._database.run_many(
+                "UPDATE adapters SET state = 'rejected', pinned = 0 "
+                "WHERE project = ? AND version = ?",
+                [(project, version) for version in gone],
+            )
 
     def prune(self, project: str, keep: int) -> list[str]:
         """Give up all versions that served but the latest ``keep``; gives those that went.

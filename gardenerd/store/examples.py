@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from gardenerd.core.replay import Item
 from gardenerd.store.database import Database
+
+_PAGE = 200
 
 
 class Stored(msgspec.Struct, kw_only=True, frozen=True):
@@ -107,6 +109,27 @@ class Examples:
         self._database.run_many(
             "UPDATE examples SET used = used + 1, cost = coalesce(?, cost) WHERE id = ?",
             [(cost, id) for id, cost in costs.items()],
+        )
+
+    def each(self, project: str) -> Iterator[tuple[str, str, bool, str]]:
+        """Of every example, also the retired, its id, path, whether it is retired, and its text.
+
+        A few at a time: all texts never stand in memory together.
+        """
+        last = ""
+        while rows := self._database.rows(
+            "SELECT id, path, retired, text FROM examples WHERE project = ? AND id > ? "
+            "ORDER BY id LIMIT ?",
+            (project, last, _PAGE),
+        ):
+            for row in rows:
+                yield row["id"], row["path"], bool(row["retired"]), row["text"]
+            last = rows[-1]["id"]
+
+    def learn_anew(self, project: str) -> None:
+        """No weights have learned from any of them any more."""
+        self._database.run(
+            "UPDATE examples SET used = 0, cost = NULL WHERE project = ?", (project,)
         )
 
     def delete(self, ids: Iterable[str]) -> None:

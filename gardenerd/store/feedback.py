@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 
 import msgspec
 
@@ -136,6 +137,29 @@ class Feedback:
 
     def project_of(self, answer: str) -> str | None:
         return self._database.value("SELECT project FROM answers WHERE id = ?", (answer,))
+
+    def each_answer(self) -> list[Given]:
+        """Every answer that is kept, of all projects."""
+        rows = self._database.rows("SELECT * FROM answers ORDER BY created")
+        return [
+            Given(**{**dict(row), "sources": msgspec.json.decode(row["sources"])}) for row in rows
+        ]
+
+    def corrections(self, answer: str) -> list[str]:
+        """What readers said that an answer should have been."""
+        rows = self._database.rows(
+            "SELECT correction FROM feedback WHERE answer = ? AND correction IS NOT NULL", (answer,)
+        )
+        return [row[0] for row in rows]
+
+    def forget(self, answers: Iterable[str]) -> int:
+        """Drop answers with what was said of them; gives how much was said."""
+        said = 0
+        with self._database.transaction():
+            for answer in answers:
+                said += self._database.run("DELETE FROM feedback WHERE answer = ?", (answer,))
+                self._database.run("DELETE FROM answers WHERE id = ?", (answer,))
+        return said
 
     def count_unharvested(self, project: str) -> int:
         return self._database.value(

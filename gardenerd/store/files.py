@@ -119,6 +119,14 @@ class Files:
             [(project, path) for path in gone],
         )
 
+    def forget(self, project: str, place: str) -> int:
+        """Drop the rows of a file, or of all files in a folder; gives how many there were."""
+        return self._database.run(
+            "DELETE FROM files WHERE project = ?1 AND "
+            "(path = ?2 OR path > ?2 || '/' AND path < ?2 || '0')",
+            (project, place),
+        )
+
     def mark_all(self, project: str) -> None:
         """Index everything again: the index was lost."""
         self._database.run(

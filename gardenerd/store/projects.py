@@ -26,6 +26,8 @@ class Project(msgspec.Struct, kw_only=True, frozen=True):
     device: int = 0
     inode: int = 0
     """With ``device``, the identity of the root folder; 0 while it was never scanned."""
+    unlearned: float | None = None
+    """When weights were last deleted, for something that was forgotten; None: never."""
 
     @property
     def root(self) -> Path:
@@ -51,6 +53,14 @@ class Projects:
         except sqlite3.IntegrityError as error:
             raise self._taken(project) from error
         return project
+
+    def free_name(self, wanted: str) -> str:
+        """``wanted``, or with the lowest number behind it that no project has."""
+        taken = {project.name for project in self.all()}
+        name, number = wanted, 2
+        while name in taken:
+            name, number = f"{wanted}-{number}", number + 1
+        return name
 
     def remove(self, id: str) -> None:
         """Forget the project and, with it, its files, examples, answers, runs and adapters."""
@@ -95,6 +105,10 @@ class Projects:
         self._database.run(
             "UPDATE projects SET device = ?, inode = ? WHERE id = ?", (device, inode, id)
         )
+
+    def set_unlearned(self, id: str, now: float) -> None:
+        """Weights were deleted for something that was forgotten."""
+        self._database.run("UPDATE projects SET unlearned = ? WHERE id = ?", (now, id))
 
     def _taken(self, wanted: Project) -> RefusedError:
         for project in self.all():

@@ -58,6 +58,16 @@ class Runs:
             (outcome, reason, now, version, _json(scores or {}), _json(report or {}), run),
         )
 
+    def amend(self, run: str, *, reason: str, report: dict[str, Any]) -> None:
+        """What is known of an ended run now."""
+        self._database.run(
+            "UPDATE runs SET reason = ?, report = ? WHERE id = ?", (reason, _json(report), run)
+        )
+
+    def all(self, project: str) -> list[Run]:
+        """Oldest first."""
+        return self._select("project = ? ORDER BY started", project)
+
     def unfinished(self) -> list[Run]:
         """What the daemon's last life left behind, oldest first."""
         return self._select("state != 'ended' ORDER BY started")

@@ -166,4 +166,29 @@ _FIFTH: Final = """
 ALTER TABLE examples ADD COLUMN cost REAL;
 """
 
-MIGRATIONS: Final[list[str]] = [_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH]
+_SIXTH: Final = """
+-- files and folders that must not be known: kept so that they stay out
+CREATE TABLE forgotten (
+    project TEXT NOT NULL REFERENCES projects (id) ON DELETE CASCADE,
+    path TEXT NOT NULL,
+    since REAL NOT NULL,
+    done REAL,  -- when nothing was left; until then it is taken up again at each start
+    PRIMARY KEY (project, path)
+) STRICT, WITHOUT ROWID;
+
+-- when weights were last deleted, for something that was forgotten
+ALTER TABLE projects ADD COLUMN unlearned REAL;
+
+-- the number of the first adapter that had learned from a path; those that come after grew from it
+CREATE TABLE lessons (
+    project TEXT NOT NULL REFERENCES projects (id) ON DELETE CASCADE,
+    path TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    PRIMARY KEY (project, path)
+) STRICT, WITHOUT ROWID;
+
+-- of the adapters that are there nobody wrote down what they learned from: '' is everything
+INSERT INTO lessons SELECT DISTINCT project, '', 0 FROM adapters WHERE state != 'rejected';
+"""
+
+MIGRATIONS: Final[list[str]] = [_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH]

@@ -11,6 +11,8 @@ from gardenerd.store.evidence import Evidence
 from gardenerd.store.examples import Examples
 from gardenerd.store.feedback import Feedback
 from gardenerd.store.files import Files
+from gardenerd.store.forgotten import Forgotten
+from gardenerd.store.lessons import Lessons
 from gardenerd.store.meta import Meta
 from gardenerd.store.projects import Projects
 from gardenerd.store.runs import Runs
@@ -24,7 +26,9 @@ class Stores:
         self.meta = Meta(self.database)
         self.projects = Projects(self.database)
         self.files = Files(self.database)
+        self.forgotten = Forgotten(self.database)
         self.examples = Examples(self.database)
+        self.lessons = Lessons(self.database)
         self.feedback = Feedback(self.database)
         self.runs = Runs(self.database)
         self.adapters = Adapters(self.database)

@@ -2,7 +2,8 @@
 
 An entry is left out when any of these says so:
 
-1. version control, secrets by name, binaries by extension: always, no rule takes them back;
+1. what was forgotten; version control, secrets by name, binaries by extension: always, no rule
+   takes them back;
 2. ``.gitignore`` (nested, and of the repository around the project), ``.git/info/exclude`` and
    git's global excludes file. Unlike git, also for files that are tracked;
 3. ``.gardenerignore``, the same syntax, nested; weaker than it are the built-in defaults.
@@ -13,6 +14,7 @@ What an excluded folder holds is excluded, whatever other rules say of it.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from gardenerd.watch import builtin, gitconfig, ignore
@@ -44,6 +46,8 @@ class Folder:
 
     def excludes_file(self, name: str) -> str | None:
         """Why the file ``name`` of this folder is left out; None when it is not."""
+        if (forgotten := self._filter.forgotten.get(self.path + name)) is not None:
+            return forgotten
         if builtin.is_secret(name):
             return "a file of this name holds secrets"
         if builtin.is_binary(name):
@@ -54,6 +58,8 @@ class Folder:
 
     def excludes_folder(self, name: str) -> str | None:
         """Why the folder ``name`` of this folder is not entered; None when it is."""
+        if (forgotten := self._filter.forgotten.get(self.path + name)) is not None:
+            return forgotten
         if name in builtin.VERSION_CONTROL:
             return "version control"
         if name in builtin.SECRET_FOLDERS:
@@ -94,11 +100,20 @@ class Filter:
         root: the project's folder, absolute, links resolved.
         max_file_bytes: larger files are left out.
         own: gardener's home, left out when it lies inside the project.
+        forgotten: files and folders, relative to the root, each with the reason to tell.
     """
 
-    def __init__(self, root: Path, max_file_bytes: int, *, own: Path | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        max_file_bytes: int,
+        *,
+        own: Path | None = None,
+        forgotten: Mapping[str, str] | None = None,
+    ) -> None:
         self.root = root
         self.max_file_bytes = max_file_bytes
+        self.forgotten = forgotten or {}
         self._own = _inside(own, root)
         self.defaults = ignore.Rules(builtin.DEFAULTS, source="left out by default")
         repository = gitconfig.find_repository(root)

@@ -40,6 +40,15 @@ class Scan:
     bad_name_count: int = 0
     seconds: float = 0.0
 
+    def left_out(self) -> list[str]:
+        """What is not in the index for reasons of its own, in words."""
+        notes: list[str] = []
+        if self.bad_name_count:
+            notes.append(f"{self.bad_name_count} names that are not UTF-8")
+        if self.too_large:
+            notes.append(f"{self.too_large} files over the size limit")
+        return notes
+
 
 @dataclass(frozen=True, slots=True)
 class Changes:

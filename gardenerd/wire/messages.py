@@ -107,6 +107,29 @@ class Why(Operation, kw_only=True):
     path: str
 
 
+class Forget(Operation, kw_only=True):
+    """Forget the file or folder ``path`` (absolute; it need not exist), for good: answered when
+    nothing of it is left, with progress meanwhile. ``look``: only tell what would go."""
+
+    op: ClassVar[str] = "forget"
+    path: str
+    look: bool = False
+
+
+class Remember(Operation, kw_only=True):
+    """Let ``path``, which was forgotten, be known again."""
+
+    op: ClassVar[str] = "remember"
+    path: str
+
+
+class Forgotten(Operation, kw_only=True):
+    """What was forgotten."""
+
+    op: ClassVar[str] = "forgotten"
+    project: str | None = None
+
+
 class Search(Operation, kw_only=True):
     """``fresh``: not before every change on the disk is indexed."""
 

@@ -21,10 +21,12 @@ from gardenerd.workers.jobs import (
     Checked,
     CheckIndex,
     Done,
+    ForgetPlace,
     Harvest,
     IndexFiles,
     IndexJob,
     OptimizeIndex,
+    PlaceForgotten,
     ReadTexts,
     RemoveProject,
 )
@@ -51,7 +53,7 @@ class Indexer:
         match job:
             case Harvest() | ReadTexts():
                 return "files"
-            case IndexFiles() | RemoveProject() | OptimizeIndex() | CheckIndex():
+            case IndexFiles() | RemoveProject() | ForgetPlace() | OptimizeIndex() | CheckIndex():
                 return "write"
 
     def handle(self, job: IndexJob, context: Context) -> msgspec.Struct:
@@ -72,6 +74,10 @@ class Indexer:
                 return index_files(table, embedder, job, context.update, context.check)
             case RemoveProject(project=project):
                 return Done(count=self._open()[0].remove_project(project))
+            case ForgetPlace(project=project, path=path):
+                table, _ = self._open()
+                chunks = table.forget(project, path)
+                return PlaceForgotten(chunks=chunks, generation=table.generation)
             case OptimizeIndex():
                 failures = self._open()[0].optimize()
                 for failure in failures:

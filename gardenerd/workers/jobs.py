@@ -34,6 +34,23 @@ class RemoveProject(Job, kw_only=True, frozen=True):
     project: str
 
 
+class ForgetPlace(Job, kw_only=True, frozen=True):
+    """Drop a file, or all files in a folder, and write the table anew without what was dropped.
+
+    Answered by :class:`PlaceForgotten`.
+    """
+
+    project: str
+    path: str
+
+
+class PlaceForgotten(msgspec.Struct, kw_only=True, frozen=True):
+    chunks: int
+    """That were there."""
+    generation: str
+    """As in :class:`Indexed`: another one when writing anew failed, and the table was dropped."""
+
+
 class SearchIndex(Job, kw_only=True, frozen=True):
     query: str
     k: int = 10
@@ -410,6 +427,8 @@ class RunReport(msgspec.Struct, kw_only=True, frozen=True):
     """To put the candidate on a base in memory."""
 
 
-IndexJob = IndexFiles | RemoveProject | Harvest | ReadTexts | OptimizeIndex | CheckIndex
+IndexJob = (
+    IndexFiles | RemoveProject | ForgetPlace | Harvest | ReadTexts | OptimizeIndex | CheckIndex
+)
 ModelJob = CompleteCode | AnswerQuestion | ScoreTexts
 TrainJob = TrainAdapter

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.live.garden import ONLY_ASKED, Garden
+from tests.tiny_models import make_base
 
 SOURCES = {
     "shop/basket.py": '''"""Baskets that shoppers fill."""
@@ -67,4 +69,22 @@ def project(tmp_path: Path) -> Path:
         file = root / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
+    return root
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    return make_base(tmp_path / "base", architecture="llama")
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    """A project with real code to learn from: some of the standard library's packages."""
+    root = tmp_path / "library"
+    standard = Path(sysconfig.get_paths()["stdlib"])
+    for package in ("json", "email", "html", "urllib", "wsgiref", "importlib", "asyncio"):
+        for file in (standard / package).glob("*.py"):
+            if file.stat().st_size < 40_000:
+                (root / package).mkdir(parents=True, exist_ok=True)
+                (root / package / file.name).write_text(file.read_text())
     return root

@@ -19,6 +19,21 @@ from gardenerd.paths import Home
 # Tests run at any hour: only the one of the nightly window shall see a run begin by itself.
 ONLY_ASKED = '[loop]\nwindow = ""\nidle_minutes = 0\n'
 
+# A random base is held firmly: free, it goes farther from itself than a guard allows.
+TRAIN = """
+[model]
+base = "{base}"
+[train]
+rank = 8
+alpha = 16
+learning_rate = 0.005
+max_length = 256
+batch_tokens = 1024
+steps = {steps}
+warmup_steps = 2
+hold = 40.0
+"""
+
 
 class Garden:
     def __init__(self, home: Path) -> None:

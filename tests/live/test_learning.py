@@ -8,48 +8,14 @@ from __future__ import annotations
 import hashlib
 import signal
 import sqlite3
-import sysconfig
 from pathlib import Path
 
 import psutil
 import pytest
 
 from gardenerd.core.holdout import held_out
-from tests.live.garden import ONLY_ASKED, Garden, until
+from tests.live.garden import ONLY_ASKED, TRAIN, Garden, until
 from tests.tiny_models import make_base
-
-# A random base is held firmly: free, it goes farther from itself than a guard allows.
-TRAIN = """
-[model]
-base = "{base}"
-[train]
-rank = 8
-alpha = 16
-learning_rate = 0.005
-max_length = 256
-batch_tokens = 1024
-steps = {steps}
-warmup_steps = 2
-hold = 40.0
-"""
-
-
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    return make_base(tmp_path / "base", architecture="llama")
-
-
-@pytest.fixture
-def library(tmp_path: Path) -> Path:
-    """A project with real code to learn from: some of the standard library's packages."""
-    root = tmp_path / "library"
-    standard = Path(sysconfig.get_paths()["stdlib"])
-    for package in ("json", "email", "html", "urllib", "wsgiref", "importlib", "asyncio"):
-        for file in (standard / package).glob("*.py"):
-            if file.stat().st_size < 40_000:
-                (root / package).mkdir(parents=True, exist_ok=True)
-                (root / package / file.name).write_text(file.read_text())
-    return root
 
 
 @pytest.fixture

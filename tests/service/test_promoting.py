@@ -14,6 +14,7 @@ from gardenerd.errors import RefusedError, StorageError
 from gardenerd.models.card import Card, write_card
 from gardenerd.paths import Home
 from gardenerd.service import promoting, versions
+from gardenerd.store.examples import Stored
 from gardenerd.store.stores import Stores
 from gardenerd.workers.jobs import (
     AdapterRef,
@@ -133,6 +134,26 @@ def test_a_better_candidate_is_published_and_serves(home: Home, stores: Stores) 
     assert stores.adapters.serving(PROJECT) == "v1"
     assert (home.adapter(PROJECT, "v1") / "card.json").is_file()
     assert stores.runs.history(PROJECT, 1)[0].outcome == "promoted"
+
+
+def test_what_a_version_has_learned_from_outlasts_its_examples(home: Home, stores: Stores) -> None:
+    stores.examples.add(
+        [
+            Stored(
+                id="e1", project=PROJECT, path="a.py", symbol="", kind="function",
+                language="python", text="x = 1", weight=1.0, source="code", created=1.0, used=0,
+            )
+        ]
+    )  # fmt: skip
+    finished_run(home, stores, "r1")
+    judge("r1", report(gain=-0.1), home, stores)
+    assert stores.lessons.first(PROJECT, ["a.py"]) is None  # its weights are gone
+    for run in ("r2", "r3"):
+        finished_run(home, stores, run)
+        judge(run, report(gain=0.1), home, stores)
+    stores.examples.delete(["e1"])
+    assert stores.lessons.first(PROJECT, ["b.py", "a.py"]) == 1
+    assert stores.lessons.first(PROJECT, ["b.py"]) is None
 
 
 def test_a_worse_candidate_changes_nothing(home: Home, stores: Stores) -> None:

@@ -82,3 +82,43 @@ def test_it_is_private(tmp_path: Path) -> None:
     database = Database(tmp_path / "state.db")
     assert (tmp_path / "state.db").stat().st_mode & 0o077 == 0
     database.close()
+
+
+def test_what_was_deleted_is_in_no_byte_of_it(tmp_path: Path) -> None:
+    file = tmp_path / "state.db"
+    database = Database(file)
+    for number in range(50):
+        database.run("INSERT INTO meta VALUES (?, ?)", (f"k{number}", "zanzibarquux " * 200))
+    database.run("DELETE FROM meta WHERE key != 'k7'")
+    database.run("UPDATE meta SET value = 'other'")
+
+    def holding() -> set[str]:
+        return {path.name for path in tmp_path.iterdir() if b"zanzibar" in path.read_bytes()}
+
+    assert holding()
+    database.shred()
+    assert holding() == set()
+    assert database.value("SELECT value FROM meta") == "other"
+    database.close()
+
+
+def test_adapters_of_before_may_have_learned_anything(tmp_path: Path) -> None:
+    """The record of what was learned begins with the sixth migration."""
+    file = tmp_path / "state.db"
+    with sqlite3.connect(file) as raw:
+        for script in schema.MIGRATIONS[:5]:
+            raw.executescript(script)
+        raw.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        raw.execute("PRAGMA user_version = 5")
+        for id in ("with", "without"):
+            raw.execute(
+                "INSERT INTO projects (id, name, path, added) VALUES (?, ?, ?, 1)", (id,) * 3
+            )
+        raw.execute(
+            "INSERT INTO adapters (project, version, number, state, created) "
+            "VALUES ('with', 'v1', 1, 'retired', 1), ('without', 'v1', 1, 'rejected', 1)"
+        )
+    raw.close()
+    database = Database(file)
+    assert [tuple(row) for row in database.rows("SELECT * FROM lessons")] == [("with", "", 0)]
+    database.close()

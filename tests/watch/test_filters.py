@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gardenerd.watch.filters import Filter
+from gardenerd.watch.rescan import scan
 from tests.watch.git_tree import git, kept_by_git, kept_by_us, write
 
 NAMES = ["a.py", "b.txt", "keep.txt", "foo", "bar.py", "x y.txt", "#hash", "!bang", "tab\t", "Ä.py"]
@@ -347,3 +348,16 @@ def test_explanations_name_the_rule(root: Path) -> None:
     assert rules.explain("src", folder=True) is None
     assert "1,001 bytes" in str(rules.explain_size(1001))
     assert rules.explain_size(1000) is None
+
+
+def test_what_was_forgotten_stays_out(root: Path) -> None:
+    write(root, {"src/a.py": "", "src/b.py": "", "old/c.py": "", "old/deep/d.py": "", "a.py": ""})
+    write(root, {".gardenerignore": "!src/a.py\n"})
+    rules = Filter(root, 1000, forgotten={"src/a.py": "this one", "old": "all of it"})
+
+    assert rules.explain("src/a.py") == "this one"
+    assert rules.explain("old/deep/d.py") == "all of it"
+    assert rules.explain("old", folder=True) == "all of it"
+    found = {file.path for file in scan(rules).files}
+    assert found == {".gardenerignore", "src/b.py", "a.py"}
+    assert [file.path for file in scan(rules, ["src/a.py", "src/b.py"]).files] == ["src/b.py"]
