@@ -95,7 +95,7 @@ class Kept(NamedTuple):
 
 
 def content_of(path: str, digest: str) -> Content:
-    return Content(digest, language_of(path) + PurePosixPath(path).suffix.lower())
+    return Content(digest, language_of(path) + PurePosixPath(path).suffix)
 
 
 class ContentStore:
