@@ -19,6 +19,7 @@ from gardenerd.service.answering import Answering
 from gardenerd.service.forgetting import Forgetting
 from gardenerd.service.indexing import ASKED, Indexing
 from gardenerd.service.learning import Learning, Publish
+from gardenerd.service.settling import settle
 from gardenerd.store.projects import Project
 from gardenerd.store.runs import Run
 from gardenerd.store.stores import Stores
