@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gardenerd import durable
 
-FORMAT = 3
+FORMAT = 4
 """Rises when the same files would give other rows: other columns, words, chunks, or other vectors
 under the same name. An index of another format is made anew."""
 

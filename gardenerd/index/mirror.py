@@ -17,6 +17,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gardenerd.index.rows import rounded
+
 Ids = NDArray[np.uint64]
 """LanceDB's row ids. New rows, also those that compaction moved, have higher ones."""
 
@@ -28,10 +30,6 @@ _ALL = (1 << 31) - 1
 # Small segments are joined up to so many rows, so that there are few and joining is cheap.
 _SEGMENT_ROWS = 8_192
 _FAR = np.iinfo(np.uint16).max
-
-_HALVES = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
-_FLOATS: NDArray[np.float32] = _HALVES.astype(np.float32)
-"""Each float16 by its bits: numpy converts them one by one, and slower than it looks them up."""
 
 
 class Row(NamedTuple):
@@ -59,8 +57,8 @@ class _Segment:
     projects: NDArray[np.int32]
     signs: tuple[NDArray[np.uint64], ...]
     """64 dimensions each, of every row."""
-    halves: NDArray[np.uint16]
-    """(rows, dimensions): the bits of float16."""
+    vectors: NDArray[np.int8]
+    """(rows, dimensions), as :func:`~gardenerd.index.rows.rounded`."""
 
     def only(self, kept: NDArray[np.bool_]) -> _Segment:
         return _Segment(
@@ -68,7 +66,7 @@ class _Segment:
             {name: list(compress(values, kept)) for name, values in self.columns.items()},
             self.projects[kept],
             tuple(part[kept] for part in self.signs),
-            self.halves[kept],
+            self.vectors[kept],
         )
 
     def joins(self, other: _Segment) -> bool:
@@ -81,14 +79,14 @@ class _Segment:
             {name: values + other.columns[name] for name, values in self.columns.items()},
             np.concatenate([self.projects, other.projects]),
             tuple(np.concatenate(pair) for pair in zip(self.signs, other.signs, strict=True)),
-            np.concatenate([self.halves, other.halves]),
+            np.concatenate([self.vectors, other.vectors]),
         )
 
 
 class Mirror:
     """The rows of one table as of the last :meth:`follow`. For one thread.
 
-    A row takes two bytes a dimension and about a hundred more.
+    A row takes a byte a dimension and about a hundred more.
     """
 
     def __init__(self) -> None:
@@ -175,13 +173,13 @@ class Mirror:
         for name in set(columns["project"]):
             self._numbers.setdefault(name, len(self._numbers))
         flat: pa.Array = found["vector"].combine_chunks().flatten()
-        halves = flat.to_numpy().view(np.uint16).reshape(found.num_rows, -1)
+        vectors = flat.to_numpy().reshape(found.num_rows, -1)
         return _Segment(
             found["_rowid"].to_numpy(),
             columns,
             np.asarray([self._numbers[name] for name in columns["project"]], np.int32),
-            _signs(halves),
-            halves,
+            _signs(vectors),
+            vectors,
         )
 
     def _append(self, segment: _Segment) -> None:
@@ -204,7 +202,7 @@ class Mirror:
         self, vector: NDArray[np.float32], projects: Sequence[str] | None
     ) -> NDArray[np.uint16]:
         """(rows,) in how many signs each differs; ``_FAR`` for rows of other projects."""
-        asked = _signs(vector.astype(np.float16).view(np.uint16)[None])
+        asked = _signs(rounded(vector[None]))
         parts: list[NDArray[np.uint16]] = []
         for segment in self._segments:
             far = np.zeros(len(segment.ids), np.uint16)
@@ -227,7 +225,9 @@ class Mirror:
             low, high = np.searchsorted(short, [first, first + len(segment.ids)])
             at = short[low:high] - first
             ids.append(segment.ids[at])
-            products.append(_FLOATS[segment.halves[at]] @ vector)
+            vectors = segment.vectors[at].astype(np.float32)
+            lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
+            products.append(vectors @ vector / np.where(lengths > 0, lengths, 1))
             first += len(segment.ids)
         return np.concatenate(ids), np.concatenate(products)
 
@@ -241,9 +241,9 @@ def _values(column: pa.ChunkedArray) -> list[Any]:
     return [different[at] for at in encoded.indices.to_pylist()]
 
 
-def _signs(halves: NDArray[np.uint16]) -> tuple[NDArray[np.uint64], ...]:
-    """(rows, dimensions) float16 bits → of every 64 dimensions the signs of all rows."""
-    packed = np.packbits(halves >> 15, axis=1)
+def _signs(vectors: NDArray[np.int8]) -> tuple[NDArray[np.uint64], ...]:
+    """(rows, dimensions) → of every 64 dimensions the signs of all rows."""
+    packed = np.packbits(vectors < 0, axis=1)
     spare = -packed.shape[1] % 8
     words = np.ascontiguousarray(np.pad(packed, ((0, 0), (0, spare)))).view(np.uint64)
     return tuple(np.ascontiguousarray(column) for column in words.T)

@@ -30,8 +30,9 @@ _FILES_AT_ONCE = 200
 _ROWS_AT_ONCE = 5_000
 _ROW_BYTES = 2_000
 
-# For each row of the table the store may take this: together about the size of the source.
-_KEPT_FOR_A_ROW = 512
+# For each row of the table the store may take this, about half of the source: together they stay
+# under three times the source.
+_KEPT_FOR_A_ROW = 256
 _LEAST_KEPT = 4 << 20
 _MOST_KEPT = 256 << 20
 

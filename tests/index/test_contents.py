@@ -55,7 +55,7 @@ def test_what_was_used_longest_ago_goes_first(tmp_path: Path) -> None:
     for n in range(10):
         store.exchange([], [kept(n)], 1 << 20)
     limit = store.bytes
-    assert limit > 10 * COUNT * DIMENSIONS * 2
+    assert limit > 10 * COUNT * DIMENSIONS
     touched = store.touch([content(0), content(3), content(77)])
     assert touched == dict.fromkeys([content(0), content(3)], rows(0).serialize().size)
     for n in range(10, 15):

@@ -13,7 +13,7 @@ from gardenerd.errors import IndexUnavailableError
 from gardenerd.index import generation
 from gardenerd.index.mirror import Mirror
 from gardenerd.index.reader import Snapshot, TableReader
-from gardenerd.index.rows import COLUMNS, record_batch
+from gardenerd.index.rows import COLUMNS, record_batch, rounded
 from gardenerd.index.table import ChunkTable, connect, table_name
 
 DIMENSIONS = 72  # no multiple of 64
@@ -63,6 +63,7 @@ def check(snapshot: Snapshot) -> None:
     rows = snapshot.table.search().select(["vector"]).with_row_id(True).limit(10**6).to_arrow()
     ids = np.asarray(rows["_rowid"].to_pylist(), np.uint64)
     vectors = np.asarray(rows["vector"].to_pylist(), np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     for query in random_vectors(3, 99):
         products = vectors @ query
         best = np.argsort(-products)[:10]
@@ -188,3 +189,15 @@ def test_many_rows_outside_the_text_index_are_not_read_one_by_one(tmp_path: Path
     assert latest(found).text_index == "behind"
     table.index_text()
     assert latest(found).text_index == "whole"
+
+
+def test_rounding_keeps_directions() -> None:
+    vectors = random_vectors(500, 5)
+    vectors[7] = 0
+    whole = rounded(vectors)
+    assert whole.dtype == np.int8
+    assert np.abs(whole).max(axis=1).tolist() == [0 if row == 7 else 127 for row in range(500)]
+    others = np.delete(whole, 7, axis=0).astype(np.float32)
+    others /= np.linalg.norm(others, axis=1, keepdims=True)
+    queries = random_vectors(20, 6)
+    assert np.abs((others - np.delete(vectors, 7, axis=0)) @ queries.T).max() < 0.005 * 2
