@@ -227,7 +227,8 @@ class Mirror:
             ids.append(segment.ids[at])
             vectors = segment.vectors[at].astype(np.float32)
             lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
-            products.append(vectors @ vector / np.where(lengths > 0, lengths, 1))
+            lengths[lengths == 0] = 1
+            products.append((vectors @ vector) / lengths)
             first += len(segment.ids)
         return np.concatenate(ids), np.concatenate(products)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import os
 import stat
@@ -20,6 +21,18 @@ _TRIES = 3
 _MAX_LINE = 10_000
 _MAX_MEAN_LINE = 500
 _PROSE = frozenset({".md", ".markdown", ".mdx", ".rst", ".txt", ".adoc", ".org", ".tex"})
+
+
+_WESTERN = "gardenerd.western"
+
+
+def _western(error: UnicodeError) -> tuple[str, int]:
+    """Bytes that are not UTF-8 are read as Windows-1252: old files, and lines pasted from them."""
+    assert isinstance(error, UnicodeDecodeError)
+    return error.object[error.start : error.end].decode("cp1252", "replace"), error.end
+
+
+codecs.register_error(_WESTERN, _western)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +110,11 @@ def _read_once(
 
 
 def _text_of(found: FileText, full: Path, data: bytes) -> FileText:
-    if b"\0" in data[:_SNIFF_BYTES]:
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if b"\0" in data[:_SNIFF_BYTES] and not wide:
         return replace(found, state="skipped", reason="binary")
-    text = data.decode("utf-8-sig", errors="replace").replace("\r\n", "\n").replace("\0", " ")
+    text = data.decode("utf-16", "replace") if wide else data.decode("utf-8-sig", _WESTERN)
+    text = text.replace("\r\n", "\n").replace("\0", " ")
     if full.suffix == notebook.SUFFIX:
         try:
             text = notebook.as_script(text)

@@ -16,6 +16,7 @@ import msgspec
 
 from gardenerd import logs, paths, settings
 from gardenerd.errors import IndexUnavailableError
+from gardenerd.index.generation import read_generation
 from gardenerd.workers.harness import Context, Harness, child_arguments
 from gardenerd.workers.jobs import (
     Checked,
@@ -103,6 +104,9 @@ class Indexer:
 
     def _open(self) -> tuple[ChunkTable, Embedder]:
         with self._opening:
+            # A table whose files were deleted still answers from what is open and cached.
+            if self._opened and self._opened[0].generation != read_generation(self._folder):
+                self._opened = None
             if self._opened is None:
                 from gardenerd.index.embed import load_embedder
                 from gardenerd.index.table import ChunkTable

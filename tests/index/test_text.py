@@ -18,11 +18,22 @@ def test_a_file_is_read_once_with_its_digest_and_size(tmp_path: Path) -> None:
     assert found.mtime_ns == (tmp_path / "a.py").stat().st_mtime_ns
 
 
-def test_broken_utf8_is_still_read(tmp_path: Path) -> None:
-    (tmp_path / "a.py").write_bytes(b"name = '\xff\xfe'\n")
-    found = read_file(tmp_path, "a.py", LIMIT)
-    assert found.state == "read"
-    assert found.text.startswith("name = '\ufffd")
+def test_other_encodings_are_read(tmp_path: Path) -> None:
+    texts = {
+        "old.py": "name = 'für'\n".encode("cp1252"),
+        "mixed.py": "name = 'größe'\n".encode() + "other = 'größe'\n".encode("latin-1"),
+        "wide.py": "name = 'größe'\r\n".encode("utf-16"),
+        "broken.py": b"name = '\xe2\x82' + '\x81'\n",
+    }
+    for name, data in texts.items():
+        (tmp_path / name).write_bytes(data)
+    found = {name: read_file(tmp_path, name, LIMIT).text for name in texts}
+    assert found == {
+        "old.py": "name = 'für'\n",
+        "mixed.py": "name = 'größe'\nother = 'größe'\n",
+        "wide.py": "name = 'größe'\n",
+        "broken.py": "name = 'â‚' + '\ufffd'\n",
+    }
 
 
 def test_what_is_left_out_has_a_reason(tmp_path: Path) -> None:

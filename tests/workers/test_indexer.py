@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Generator
 from pathlib import Path
 
@@ -334,6 +335,21 @@ def test_results_name_the_generation(shared: Pair, shared_home: Path, tmp_path: 
     shared.answer(number, Indexed)
     told = [update.generation for update in shared.updates(number, IndexProgress)]
     assert told == 2 * [read_generation(shared_home / "index")]
+
+
+def test_an_index_deleted_under_a_running_worker_is_made_anew(tmp_path: Path) -> None:
+    root, home = tmp_path / "src", tmp_path / "h"
+    paths = garden(root, 2)
+    with index_worker(home) as driver:
+        driver.index("p", root, paths)
+        before = read_generation(home / "index")
+        driver.ask(RemoveProject(project="p"), Done)
+        shutil.rmtree(home / "index")
+        (home / "index").mkdir()
+        results = driver.index("p", root, paths)
+        assert {r.new_chunks for r in results.values()} == {1, 3}
+        assert read_generation(home / "index") not in (before, None)
+        assert search(driver, "plant_1", "p")[0].symbol == "plant_1"
 
 
 def test_damage_under_a_running_worker_is_told_and_then_healed(tmp_path: Path) -> None:
