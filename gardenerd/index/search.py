@@ -96,7 +96,7 @@ class _Search:
 
     def _candidates(self) -> list[Candidate]:
         rows = self._mirror.rows(list(self._scores))
-        return [Candidate(**row._asdict(), scores=self._scores[row.key]) for row in rows]
+        return [Candidate(*row, self._scores[row.key]) for row in rows]
 
     def _hits(self, best: Sequence[tuple[Candidate, float]]) -> list[Hit]:
         if not best:

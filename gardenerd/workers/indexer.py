@@ -118,7 +118,7 @@ class Indexer:
 
 
 # Below what people wait for, searches too, and above training.
-_NICE = 10
+_NICE = 15
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ its turn on a processor that indexing, of lower priority, keeps busy. It only re
 from __future__ import annotations
 
 import contextlib
+import gc
 import threading
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,9 @@ class Searcher:
         """Open the table ahead of the first job; that job tells of what fails here."""
         with contextlib.suppress(Exception), self._searching:
             self._open()[0].latest()
+        # What was imported and read stays: a collection that looks at all of it takes 50 ms.
+        gc.collect()
+        gc.freeze()
 
     def _open(self) -> tuple[TableReader, Embedder]:
         if self._opened is None:
