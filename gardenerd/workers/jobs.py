@@ -48,7 +48,7 @@ class PlaceForgotten(msgspec.Struct, kw_only=True, frozen=True):
     chunks: int
     """That were there."""
     generation: str
-    """As in :class:`Indexed`: another one when writing anew failed, and the table was dropped."""
+    """As in :class:`IndexProgress`: another one when the table had to be dropped instead."""
 
 
 class SearchIndex(Job, kw_only=True, frozen=True):
