@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models
 
-from gardenerd.answer.decode import IncrementalDecoder
+from gardenerd.answer.local.decode import IncrementalDecoder
 from tests.tiny_models import make_tokenizer
 
 TOKENIZER = make_tokenizer()

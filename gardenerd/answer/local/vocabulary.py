@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from gardenerd.answer.prompt import FillTokens
+from gardenerd.answer.local.prompt import FillTokens
 from gardenerd.models.info import FIM_PREFIXES
 from gardenerd.models.load import Base
 from gardenerd.models.nll import encode

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gardenerd.answer.prompt import FillTokens, Prompt, completion_prompt
+from gardenerd.answer.local.prompt import FillTokens, Prompt, completion_prompt
 
 FILL = FillTokens(prefix=1_000, suffix=1_001, middle=1_002)
 

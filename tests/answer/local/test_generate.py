@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from gardenerd.answer.generate import greedy
+from gardenerd.answer.local.generate import greedy
 from gardenerd.errors import CancelledError, ModelError
 from gardenerd.models.load import load_base
 from tests.tiny_models import make_base

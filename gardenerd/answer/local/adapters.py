@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gardenerd.answer.cache import LeastRecentlyUsed
+from gardenerd.answer.local.cache import LeastRecentlyUsed
 from gardenerd.errors import AdapterError
 from gardenerd.models.card import verify
 from gardenerd.models.load import Base

@@ -6,7 +6,7 @@ of its own, and its options for sampling and beams have no user here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
 from gardenerd.answer.stops import TokenLoop
@@ -23,7 +23,7 @@ def greedy(
     room: int,
     ends: frozenset[int],
     check: Callable[[], None],
-) -> Iterator[int]:
+) -> Generator[int]:
     """Give the most probable next tokens after ``ids``, at most ``room`` of them.
 
     Ends before a token of ``ends``, or when the tokens run in a circle. The same input gives the

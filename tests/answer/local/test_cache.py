@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gardenerd.answer.cache import LeastRecentlyUsed
+from gardenerd.answer.local.cache import LeastRecentlyUsed
 
 
 def test_what_was_used_last_stays() -> None:
