@@ -61,12 +61,13 @@ class Query:
         if not short:
             text = _HTML_COMMENT.sub(" ", text).strip()
         title = text if short else text.split("\n", 1)[0][:_TITLE_CHARS]
-        entitled = title
+        asked, entitled = text, title
         if glossary := glossary_for(text):
             of_title, of_text = glossary.translate(title), glossary.translate(text)
             title, text = of_title.english, f"{of_text.english}\n{of_text.own}"
             entitled = f"{title}\n{of_title.own}"  # comments may be in that language too
-        spelled = [_JOINT.sub(".", name) for name in _NAME.findall(text)]
+        # What a translation spells out is no name.
+        spelled = [_JOINT.sub(".", name) for name in _NAME.findall(text) if name in asked]
         names = [name for name in spelled if short or _LIKE_CODE.search(name)][: 4 * _MAX_NAMES]
         return cls(
             short=short,

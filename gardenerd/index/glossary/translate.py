@@ -20,6 +20,7 @@ _LEAST_IN_COMPOUND = 5
 """Letters of a stem that is searched for in a compound of which the rest is not known."""
 _MAX_LETTERS = 50
 """Longer ones are no words."""
+_MOST_MET = 10_000
 _COUNTED = 500
 """Characters by which one of several languages is chosen."""
 
@@ -48,6 +49,7 @@ class Glossary:
     """Stem → English words; of what is written without spaces, a word as it is."""
     phrases: dict[str, list[_Phrase]] = field(default_factory=dict[str, list[_Phrase]])
     """By the first stem, longest first."""
+    _met: dict[str, str] = field(default_factory=dict[str, str])
 
     @classmethod
     def load(cls, language: str) -> Glossary:
@@ -128,9 +130,16 @@ class Glossary:
         return word.startswith(stem) and word[len(stem) :] in ENDINGS[self.language]
 
     def _word(self, word: str) -> str:
+        """What a word means; "" if it is not known."""
         if len(word) > _MAX_LETTERS:
             return ""
-        word = folded(word, self.language)
+        if word not in self._met:
+            if len(self._met) > _MOST_MET:
+                self._met.clear()
+            self._met[word] = self._looked_up(folded(word, self.language))
+        return self._met[word]
+
+    def _looked_up(self, word: str) -> str:
         found = self._known(word)
         if found or self.language != "de":
             return found
