@@ -157,11 +157,11 @@ def _by_script(text: str) -> str | None:
     han, kana = len(_HAN.findall(text)), len(_KANA.findall(text))
     cyrillic = sum(1 for word in _LETTERS.findall(text) if _CYRILLIC.match(word))
     words = list(_plain_words(text, ascii_only=True))
-    if any(word in _ENGLISH for word in words) and len(words) > 2:
+    foreign = max(cyrillic, (han + kana) / 2)
+    english = sum(word in _ENGLISH for word in words)
+    if foreign <= len(words) or foreign <= 4 * english:
         return None
-    if max(cyrillic, (han + kana) / 2) <= len(words):
-        return None
-    if cyrillic > (han + kana) / 2:
+    if cyrillic == foreign:
         return "ru"
     return "ja" if kana or _JAPANESE_HAN.search(text) else "zh"
 
