@@ -126,7 +126,8 @@ def is_small(word: str, language: str) -> bool:
 def _languages(text: str) -> list[str]:
     if not text.isascii() and (script := _by_script(text)):
         return [script]
-    words = set(_plain_words(text))
+    spelled = set(_plain_words(text))
+    words = {word.lower() for word in spelled}
     sure: Counter[str] = Counter()
     for word in words:
         for language in _small_of.get(word, ()):
@@ -135,9 +136,10 @@ def _languages(text: str) -> list[str]:
         for n in range(_SHORTEST_TELLING, len(bare) + 1):
             for language in _telling_of.get(bare[:n], ()):
                 sure[language] += 4
-    accented = set().union(*(word for word in words if len(word) > 1 and not word.isascii()))
-    for language, accents in _ACCENTS.items():  # once: names of persons have them too
-        sure[language] += 0 if accents.isdisjoint(accented) else 2
+    for language, accents in _ACCENTS.items():  # counted once, and not in names of persons
+        nouns = language == "de"
+        if any(not accents.isdisjoint(w) for w in spelled if len(w) > 1 and (nouns or w.islower())):
+            sure[language] += 2
     english = words & _ENGLISH
     scores: dict[str, int] = {}
     for language, value in sure.items():
@@ -158,7 +160,7 @@ def _by_script(text: str) -> str | None:
     cyrillic = sum(1 for word in _LETTERS.findall(text) if _CYRILLIC.match(word))
     words = list(_plain_words(text, ascii_only=True))
     foreign = max(cyrillic, (han + kana) / 2)
-    english = sum(word in _ENGLISH for word in words)
+    english = sum(word.lower() in _ENGLISH for word in words)
     if foreign <= len(words) or foreign <= 4 * english:
         return None
     if cyrillic == foreign:
@@ -173,7 +175,7 @@ def _plain_words(text: str, *, ascii_only: bool = False) -> Iterator[str]:
             continue
         for word in letters.findall(run):
             taken += 1
-            yield word.lower()
+            yield word
         if taken > _WORDS:
             return
 
