@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
+from gardenerd.index.glossary import glossary_for
 from gardenerd.index.identifiers import search_words
 
 # A query's cost grows with its words; beyond this they are noise.
@@ -38,7 +39,7 @@ class Query:
 
     short: bool
     title: str
-    """The first line of a long query."""
+    """The first line of a long query; in English, as far as its words are known."""
     title_words: tuple[str, ...]
     """Split and stemmed as the index's, in order, each once; as are the others."""
     words: tuple[str, ...]
@@ -60,13 +61,19 @@ class Query:
         if not short:
             text = _HTML_COMMENT.sub(" ", text).strip()
         title = text if short else text.split("\n", 1)[0][:_TITLE_CHARS]
-        spelled = [_JOINT.sub(".", name) for name in _NAME.findall(text)]
+        asked, entitled = text, title
+        if glossary := glossary_for(text):
+            of_title, of_text = glossary.translate(title), glossary.translate(text)
+            title, text = of_title.english, f"{of_text.english}\n{of_text.own}"
+            entitled = f"{title}\n{of_title.own}"  # comments may be in that language too
+        # What a translation spells out is no name.
+        spelled = [_JOINT.sub(".", name) for name in _NAME.findall(text) if name in asked]
         names = [name for name in spelled if short or _LIKE_CODE.search(name)][: 4 * _MAX_NAMES]
         return cls(
             short=short,
             title=title,
-            title_words=_unique(title),
-            words=() if short else _telling(text, title, names),
+            title_words=_unique(entitled),
+            words=() if short else _telling(text, entitled, names),
             names=_with_parts(names),
             files=_files(text),
             tests=short and bool(_TEST_QUERY.search(text)),
