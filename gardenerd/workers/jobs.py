@@ -51,6 +51,18 @@ class PlaceForgotten(msgspec.Struct, kw_only=True, frozen=True):
     """As in :class:`IndexProgress`: another one when the table had to be dropped instead."""
 
 
+class ReadSubjects(Job, kw_only=True, frozen=True):
+    """Make ``target`` from the subjects of the commits up to ``commit``, in the place of the
+    project's other one; answered by :class:`Done`."""
+
+    project: str
+    root: str
+    commit: str
+    left_out: list[str]
+    """Files and folders: a commit that touched one of them is left out."""
+    target: str
+
+
 class SearchIndex(Job, kw_only=True, frozen=True):
     query: str
     k: int = 10
@@ -428,7 +440,14 @@ class RunReport(msgspec.Struct, kw_only=True, frozen=True):
 
 
 IndexJob = (
-    IndexFiles | RemoveProject | ForgetPlace | Harvest | ReadTexts | OptimizeIndex | CheckIndex
+    IndexFiles
+    | RemoveProject
+    | ForgetPlace
+    | ReadSubjects
+    | Harvest
+    | ReadTexts
+    | OptimizeIndex
+    | CheckIndex
 )
 ModelJob = CompleteCode | AnswerQuestion | ScoreTexts
 TrainJob = TrainAdapter
