@@ -40,7 +40,8 @@ async def head(root: Path) -> str | None:
     git = git_program()
     if git is None:
         return None
-    found = await output(git, "-C", str(root), "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    asked = ("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    found = await output(git, "-C", str(root), *asked, timeout=_TIMEOUT_S)
     return found.strip() if found else None
 
 

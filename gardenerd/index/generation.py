@@ -56,6 +56,11 @@ def tell_version(index_dir: Path, version: int) -> None:
     partial.replace(index_dir / _VERSION)
 
 
+def subjects_folder(index_dir: Path) -> Path:
+    """Where the files of subjects lie, one for each project."""
+    return index_dir / _SUBJECTS
+
+
 def subjects_file(index_dir: Path, project: str, commit: str, left_out: Iterable[str]) -> Path:
     """Where the subjects of the commits up to ``commit`` lie, without what touched ``left_out``.
 
@@ -63,13 +68,13 @@ def subjects_file(index_dir: Path, project: str, commit: str, left_out: Iterable
     """
     made_of = "\0".join([str(SUBJECTS_FORMAT), commit, *sorted(left_out)])
     digest = hashlib.blake2b(made_of.encode(errors="replace"), digest_size=16).hexdigest()
-    return index_dir / _SUBJECTS / f"{project}-{digest}"
+    return subjects_folder(index_dir) / f"{project}-{digest}"
 
 
 def subjects_files(index_dir: Path) -> dict[str, Path]:
     """By project its file of subjects; of two, one of which is about to go, either."""
     try:
-        found = sorted((index_dir / _SUBJECTS).iterdir())
+        found = sorted(subjects_folder(index_dir).iterdir())
     except FileNotFoundError:
         return {}
     # What is being written begins with a point.

@@ -37,7 +37,7 @@ def read_subjects(job: ReadSubjects) -> Done:
     data = io.BytesIO()
     np.savez(data, **{name: getattr(made, name) for name in Subjects.__slots__})
     durable.write_file(target, data.getvalue())
-    for other in target.parent.glob(f"{job.project}-*"):
+    for other in target.parent.glob(f"*{job.project}-*"):
         if other != target:
             other.unlink(missing_ok=True)
     return Done(count=len(made.files))
