@@ -439,15 +439,7 @@ class RunReport(msgspec.Struct, kw_only=True, frozen=True):
     """To put the candidate on a base in memory."""
 
 
-IndexJob = (
-    IndexFiles
-    | RemoveProject
-    | ForgetPlace
-    | ReadSubjects
-    | Harvest
-    | ReadTexts
-    | OptimizeIndex
-    | CheckIndex
-)
+TableJob = IndexFiles | RemoveProject | ForgetPlace | OptimizeIndex | CheckIndex
+IndexJob = TableJob | ReadSubjects | Harvest | ReadTexts
 ModelJob = CompleteCode | AnswerQuestion | ScoreTexts
 TrainJob = TrainAdapter
