@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import logging
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -118,7 +119,7 @@ def number_of(text: str) -> int:
 def _read(path: Path) -> Subjects | None:
     """None when it has just given way to another, or is damaged: then it goes, to be made anew."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
             return Subjects(*(arrays[name] for name in Subjects.__slots__))
     except FileNotFoundError:
         return None
