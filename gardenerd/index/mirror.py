@@ -56,8 +56,7 @@ class _Segment:
     columns: dict[str, list[Any]]
     """Those of ``_COLUMNS``; equal strings are one object."""
     projects: NDArray[np.int32]
-    files: NDArray[np.uint64]
-    """By :func:`~gardenerd.index.subjects.file_id`."""
+    files: NDArray[np.int32]
     signs: tuple[NDArray[np.uint64], ...]
     """64 dimensions each, of every row."""
     vectors: NDArray[np.int8]
@@ -103,6 +102,9 @@ class Mirror:
         """Rows from this id on were not read yet."""
         self._segments: list[_Segment] = []
         self._numbers: dict[str, int] = {}
+        """Of projects, as the segments have them."""
+        self._files: dict[int, int] = {}
+        """Of files, likewise, by :func:`~gardenerd.index.subjects.file_id`."""
         self._gone = 0
 
     def follow(self, table: Any) -> None:
@@ -165,8 +167,9 @@ class Mirror:
             table: as given to :meth:`follow` last.
             files: by :func:`~gardenerd.index.subjects.file_id`.
         """
-        wanted = np.asarray(files, np.uint64)
-        masks = [np.isin(segment.files, wanted) for segment in self._segments]
+        wanted = np.zeros(len(self._files), np.bool_)
+        wanted[[self._files[id] for id in files if id in self._files]] = True
+        masks = [wanted[segment.files] for segment in self._segments]
         if not any(mask.any() for mask in masks):
             return []
         ids, likeness = self._compared(np.flatnonzero(np.concatenate(masks)), vector)
@@ -200,13 +203,16 @@ class Mirror:
         columns = {name: _values(found[name]) for name in _COLUMNS}
         for name in set(columns["project"]):
             self._numbers.setdefault(name, len(self._numbers))
+        files = list(map(file_id, columns["project"], columns["path"]))
+        for id in files:
+            self._files.setdefault(id, len(self._files))
         flat: pa.Array = found["vector"].combine_chunks().flatten()
         vectors = flat.to_numpy().reshape(found.num_rows, -1)
         return _Segment(
             found["_rowid"].to_numpy(),
             columns,
             np.asarray([self._numbers[name] for name in columns["project"]], np.int32),
-            np.asarray(list(map(file_id, columns["project"], columns["path"])), np.uint64),
+            np.asarray([self._files[id] for id in files], np.int32),
             _signs(vectors),
             vectors,
         )

@@ -23,7 +23,7 @@ _TEXT_DEPTH = 400
 _VECTOR_DEPTH = 200
 _MAX_DEPTH = 1_000
 # Files by what commits said of them.
-_FILES_TOLD = 20
+_FILES_TOLD = 10
 
 _DETAILS = ["end_line", "signature", "docstring", "text", "digest"]
 

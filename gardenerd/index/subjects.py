@@ -48,16 +48,20 @@ class Subjects:
 
     def scores(self, query: Query) -> NDArray[np.float32]:
         """(files,) what the words of the query tell of each."""
-        found = np.zeros(len(self.files), np.float32)
         title = set(query.title_words)
-        for word in title.union(query.words):
-            number = number_of(word)
-            at = int(np.searchsorted(self.words, number))
-            if at < len(self.words) and self.words[at] == number:
+        asked = sorted(title.union(query.words))
+        numbers = np.array([number_of(word) for word in asked], np.uint64)
+        first = np.searchsorted(self.words, numbers)
+        behind = np.searchsorted(self.words, numbers, side="right")
+        places, tells = [np.empty(0, np.int32)], [np.empty(0, np.float32)]
+        for word, at, known in zip(asked, first.tolist(), first < behind, strict=True):
+            if known:
                 part = slice(self.starts[at], self.starts[at + 1])
-                weight = _TITLE_WEIGHT if word in title else _OTHER_WEIGHT
-                found[self.places[part]] += weight * self.tells[part]
-        return found
+                places.append(self.places[part])
+                tells.append(self.tells[part] * (_TITLE_WEIGHT if word in title else _OTHER_WEIGHT))
+        return np.bincount(
+            np.concatenate(places), np.concatenate(tells), minlength=len(self.files)
+        ).astype(np.float32)
 
 
 class Told:
@@ -68,12 +72,15 @@ class Told:
         files = np.concatenate([np.empty(0, np.uint64), *(files for files, _ in known)])
         scores = np.concatenate([np.empty(0, np.float32), *(scores for _, scores in known)])
         told = np.flatnonzero(scores)
-        told = told[np.argsort(files[told], kind="stable")]
+        told = told[np.argsort(files[told], kind="stable")]  # each project's are in order already
         self._files, self._scores = files[told], scores[told]
 
     def best(self, count: int) -> list[int]:
         """The files of which most is told, at most ``count``, best first."""
-        return self._files[np.argsort(-self._scores, kind="stable")[:count]].tolist()
+        best = np.arange(len(self._files))
+        if len(best) > count:
+            best = np.argpartition(-self._scores, count)[:count]
+        return self._files[best[np.argsort(-self._scores[best], kind="stable")]].tolist()
 
     def of(self, files: Sequence[int]) -> list[float]:
         """By file how much is told of it; 0 where nothing is."""
