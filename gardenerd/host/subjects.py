@@ -72,11 +72,18 @@ def _commits(log: str) -> Iterator[Commit]:
         if field.startswith(_BEGIN):
             if paths:
                 yield Commit(subject, paths)
-            subject, paths = field[1 : _MAX_SUBJECT + 1], []
+            subject, paths = _cut(field[1:]), []
         elif name := field.removeprefix("\n"):
             paths.append(name)
     if paths:
         yield Commit(subject, paths)
+
+
+def _cut(subject: str) -> str:
+    """At a space: half a secret would not be known as one."""
+    if len(subject) <= _MAX_SUBJECT:
+        return subject
+    return subject[: _MAX_SUBJECT + 1].rpartition(" ")[0]
 
 
 def _telling(commit: Commit, left_out: Collection[str]) -> bool:

@@ -86,8 +86,10 @@ def test_paths_are_relative_to_a_project_within_a_repository_and_may_be_odd(repo
 
 
 def test_a_long_subject_is_cut(repo: Path) -> None:
-    commit(repo, "word " * 1_000, bed="x = 2\n")
-    assert told(repo)[0].subject == ("word " * 1_000)[:300]
+    commit(repo, "words " * 1_000, bed="x = 2\n")
+    assert told(repo)[0].subject == ("words " * 50).strip()
+    commit(repo, f"Use {'x' * 400}", bed="x = 3\n")
+    assert told(repo)[0].subject == "Use"
 
 
 def test_without_commits_there_is_no_head(tmp_path: Path) -> None:
