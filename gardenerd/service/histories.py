@@ -73,8 +73,12 @@ class Histories:
 
     async def work(self) -> None:
         """Follow what is wanted, forever. Nothing that goes wrong here ends the daemon."""
-        known = {project.id for project in self._stores.projects.all()}
-        await asyncio.to_thread(self._delete_others, known)
+        try:
+            await asyncio.to_thread(
+                self._delete_others, {project.id for project in self._stores.projects.all()}
+            )
+        except StorageError as error:
+            log.warning("left of earlier projects", extra={"cause": error.message})
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -92,9 +96,9 @@ class Histories:
             try:
                 async with self._step:
                     await self._follow(project)
-            except GardenerError as error:
+            except (GardenerError, OSError) as error:
                 # The next look at the project tries again.
-                log.warning("a history was not read", extra={"cause": error.message})
+                log.warning("a history was not read", extra={"cause": str(error)})
                 if tries_left:
                     await asyncio.sleep(_RETRY_SECONDS)
             else:
