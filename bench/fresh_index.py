@@ -2,7 +2,7 @@
 
 The fresh one is made in this process by the worker's own functions, in another folder, from the
 files that a walk of the whole tree finds now. Compared are all rows (every column, vectors too),
-the table of files, and what searches bring up, scores too.
+the table of files, what commits said, and what searches bring up, scores too.
 
 Scores follow from counts over the whole table, in which LanceDB keeps deleted rows until the next
 optimisation, and over its parts, until they are merged: so both are first brought to rest, that of
@@ -13,6 +13,7 @@ differently, by another order, tells nothing.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import shutil
 import sqlite3
@@ -25,19 +26,29 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
+from gardenerd.host.subjects import head
 from gardenerd.index.build import index_files
 from gardenerd.index.embed import Embedder, load_embedder
-from gardenerd.index.generation import read_generation
+from gardenerd.index.generation import read_generation, subjects_file
+from gardenerd.index.history import read_subjects
 from gardenerd.index.reader import Snapshot, TableReader
 from gardenerd.index.search import search
+from gardenerd.index.subjects import Subjects
 from gardenerd.index.table import ChunkTable
 from gardenerd.paths import Home
 from gardenerd.settings import Watch
 from gardenerd.store.files import Stat
 from gardenerd.watch.filters import Filter
 from gardenerd.watch.rescan import Scan, scan
-from gardenerd.workers.jobs import FileResult, IndexFiles, IndexProgress, SearchIndex
+from gardenerd.workers.jobs import (
+    FileResult,
+    IndexFiles,
+    IndexProgress,
+    ReadSubjects,
+    SearchIndex,
+)
 
 _TOLD = 5
 _K = 10
@@ -83,11 +94,13 @@ def compare(
             max_file_bytes=max_file_bytes,
         )
         results = _index(fresh, job)
+        _read_subjects(fresh, job)
         if kept.generation != read_generation(home.index):
             done.differences.append("the daemon's table does not open")
         for table in (kept, fresh):
             done.differences += _rested(table)
         kept_now, fresh_now = _snapshot(kept), _snapshot(fresh)
+        done.differences += _subjects_that_differ(kept_now, fresh_now, project)
         mine, theirs = _rows(kept_now, project), _rows(fresh_now, project)
         hidden = _hidden(mine, found)
         done.files, done.chunks = len(found.files), theirs.total()
@@ -100,6 +113,7 @@ def compare(
         if wrong:
             other = _opened(Path(folder) / "other")
             _index(other, msgspec.structs.replace(job, paths=job.paths[::-1]))
+            _read_subjects(other, job)
             done.differences += _rested(other)
             three = (kept_now, fresh_now, _snapshot(other))
             done.differences += _searches_that_differ(*three, job, wrong, done)
@@ -145,12 +159,34 @@ def _index(table: ChunkTable, job: IndexFiles) -> dict[str, FileResult]:
     return {result.path: result for result in results}
 
 
+def _read_subjects(table: ChunkTable, job: IndexFiles) -> None:
+    commit = asyncio.run(head(Path(job.root)))
+    if commit is not None:
+        target = subjects_file(table.path.parents[1], job.project, commit, [])
+        read_subjects(
+            ReadSubjects(
+                project=job.project, root=job.root, commit=commit, left_out=[], target=str(target)
+            )
+        )
+
+
 def _snapshot(table: ChunkTable) -> Snapshot:
     embedder = _embedder()
     reader = TableReader(table.path.parents[1], embedder.fingerprint, embedder.dimensions)
     found = reader.latest()
     assert found is not None
     return found
+
+
+def _subjects_that_differ(kept: Snapshot, fresh: Snapshot, project: str) -> list[str]:
+    mine, theirs = kept.subjects.get(project), fresh.subjects.get(project)
+    if mine is None or theirs is None:
+        return [] if mine is theirs else [f"subjects: {mine}, fresh {theirs}"]
+    return [
+        f"subjects, {name}: {getattr(mine, name)}, fresh {getattr(theirs, name)}"
+        for name in Subjects.__slots__
+        if not np.array_equal(getattr(mine, name), getattr(theirs, name))
+    ]
 
 
 def _rows(snapshot: Snapshot, project: str) -> Rows:

@@ -159,6 +159,7 @@ class Daemon:
         self._go(self._server.serve(), "server")
         self._go(self._indexing.listen(), "listen")
         self._go(self._indexing.work(), "index")
+        self._go(self._indexing.histories.work(), "histories")
         self._go(self._learning.watch_user(), "user")
         self._go(self._forgetting.work(), "forget")
         self._schedule.every(_CONSIDER_SECONDS, self._learning.tick, name="consider")

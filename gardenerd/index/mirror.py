@@ -18,6 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gardenerd.index.rows import rounded
+from gardenerd.index.subjects import file_id
 
 Ids = NDArray[np.uint64]
 """LanceDB's row ids. New rows, also those that compaction moved, have higher ones."""
@@ -55,6 +56,7 @@ class _Segment:
     columns: dict[str, list[Any]]
     """Those of ``_COLUMNS``; equal strings are one object."""
     projects: NDArray[np.int32]
+    files: NDArray[np.int32]
     signs: tuple[NDArray[np.uint64], ...]
     """64 dimensions each, of every row."""
     vectors: NDArray[np.int8]
@@ -65,6 +67,7 @@ class _Segment:
             self.ids[kept],
             {name: list(compress(values, kept)) for name, values in self.columns.items()},
             self.projects[kept],
+            self.files[kept],
             tuple(part[kept] for part in self.signs),
             self.vectors[kept],
         )
@@ -78,6 +81,7 @@ class _Segment:
             np.concatenate([self.ids, other.ids]),
             {name: values + other.columns[name] for name, values in self.columns.items()},
             np.concatenate([self.projects, other.projects]),
+            np.concatenate([self.files, other.files]),
             tuple(np.concatenate(pair) for pair in zip(self.signs, other.signs, strict=True)),
             np.concatenate([self.vectors, other.vectors]),
         )
@@ -98,6 +102,9 @@ class Mirror:
         """Rows from this id on were not read yet."""
         self._segments: list[_Segment] = []
         self._numbers: dict[str, int] = {}
+        """Of projects, as the segments have them."""
+        self._files: dict[int, int] = {}
+        """Of files, likewise, by :func:`~gardenerd.index.subjects.file_id`."""
         self._gone = 0
 
     def follow(self, table: Any) -> None:
@@ -147,10 +154,34 @@ class Mirror:
         best = np.argsort(-likeness, kind="stable")[: count + min(self._gone, count)]
         ids, likeness = ids[best], likeness[best]
         if self._gone:
-            there = table.take_row_ids(ids.tolist()).select(["kind"]).with_row_id().to_arrow()
-            kept = np.isin(ids, there["_rowid"].to_numpy())
+            kept = _there(table, ids)
             ids, likeness = ids[kept][:count], likeness[kept][:count]
         return ids, likeness
+
+    def nearest_of_files(
+        self, table: Any, vector: NDArray[np.float32], files: Sequence[int]
+    ) -> list[int]:
+        """Of each of these files that has rows the one most like ``vector``.
+
+        Args:
+            table: as given to :meth:`follow` last.
+            files: by :func:`~gardenerd.index.subjects.file_id`.
+        """
+        wanted = np.zeros(len(self._files), np.bool_)
+        wanted[[self._files[id] for id in files if id in self._files]] = True
+        masks = [wanted[segment.files] for segment in self._segments]
+        if not any(mask.any() for mask in masks):
+            return []
+        ids, likeness = self._compared(np.flatnonzero(np.concatenate(masks)), vector)
+        owners = np.concatenate(
+            [segment.files[mask] for segment, mask in zip(self._segments, masks, strict=True)]
+        )
+        if self._gone:
+            kept = _there(table, ids)
+            ids, likeness, owners = ids[kept], likeness[kept], owners[kept]
+        best = np.argsort(-likeness, kind="stable")
+        _, first = np.unique(owners[best], return_index=True)
+        return ids[best][first].tolist()
 
     def rows(self, ids: Sequence[int]) -> list[Row]:
         """The short columns of rows that the table last followed holds, in no certain order."""
@@ -172,12 +203,16 @@ class Mirror:
         columns = {name: _values(found[name]) for name in _COLUMNS}
         for name in set(columns["project"]):
             self._numbers.setdefault(name, len(self._numbers))
+        files = list(map(file_id, columns["project"], columns["path"]))
+        for id in files:
+            self._files.setdefault(id, len(self._files))
         flat: pa.Array = found["vector"].combine_chunks().flatten()
         vectors = flat.to_numpy().reshape(found.num_rows, -1)
         return _Segment(
             found["_rowid"].to_numpy(),
             columns,
             np.asarray([self._numbers[name] for name in columns["project"]], np.int32),
+            np.asarray([self._files[id] for id in files], np.int32),
             _signs(vectors),
             vectors,
         )
@@ -231,6 +266,12 @@ class Mirror:
             products.append((vectors @ vector) / lengths)
             first += len(segment.ids)
         return np.concatenate(ids), np.concatenate(products)
+
+
+def _there(table: Any, ids: Ids) -> NDArray[np.bool_]:
+    """Which of these rows the table still holds."""
+    found = table.take_row_ids(ids.tolist()).select(["kind"]).with_row_id().to_arrow()
+    return np.isin(ids, found["_rowid"].to_numpy())
 
 
 def _values(column: pa.ChunkedArray) -> list[Any]:

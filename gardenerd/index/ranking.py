@@ -44,6 +44,8 @@ class Weights:
     """Its file is named in the query, in a stack trace perhaps; without a folder half of that."""
     path: float = 1.0
     """Its path shares the title's words."""
+    subjects: float = 1.0
+    """Commits that touched its file said what the query says."""
 
     def of_chunks(self, query: Query) -> Mapping[Aspect, float]:
         if query.short:  # the title is all there is, and stands for what a long one has besides
@@ -54,6 +56,9 @@ class Weights:
         if query.short:
             return {"title": self.file_title}
         return {"title": self.file_title, "words": self.file_words}
+
+    def of_subjects(self, query: Query) -> float:
+        return 1.5 * self.subjects if query.short else self.subjects
 
 
 WEIGHTS: Final = Weights()
@@ -87,6 +92,8 @@ class Candidate:
     start_line: int
     scores: dict[Aspect, float] = field(default_factory=dict[Aspect, float])
     """What the searches that found it gave it: more is better, more than 0."""
+    subjects: float = 0.0
+    """How much the subjects of commits tell of its file."""
     file: tuple[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -122,6 +129,7 @@ def _found(query: Query, candidates: Sequence[Candidate], weights: Weights) -> l
     for aspect, weight in weights.of_files(query).items():
         sums = _file_sums(aspect, candidates)
         kinds.append((weight, [sums.get(each.file, 0.0) for each in candidates]))
+    kinds.append((weights.of_subjects(query), [each.subjects for each in candidates]))
     totals = [0.0] * len(candidates)
     for weight, values in kinds:
         best = max(values, default=0.0)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from gardenerd.index.generation import read_generation, read_version
 from gardenerd.index.mirror import Mirror
+from gardenerd.index.subjects import Subjects, SubjectsReader
 from gardenerd.index.table import TEXT_INDEX, connect, reading, table_name
 
 # LanceDB's handles on a full-text index grow as versions pass: they are let go of after a while.
@@ -31,6 +33,8 @@ class Snapshot:
     """LanceDB's handle, which stands still."""
     mirror: Mirror
     text_index: TextIndex
+    subjects: Mapping[str, Subjects]
+    """By project what the subjects of its commits tell."""
 
 
 class TableReader:
@@ -44,6 +48,7 @@ class TableReader:
     def __init__(self, folder: Path, fingerprint: str, dimensions: int) -> None:
         self._folder = folder
         self._name = table_name(fingerprint, dimensions)
+        self._subjects = SubjectsReader(folder)
         self.close()
 
     def close(self) -> None:
@@ -66,7 +71,8 @@ class TableReader:
         if generation is None:
             return None
         with reading():
-            return self._follow()
+            found = self._follow()
+        return replace(found, subjects=self._subjects.latest())
 
     def _follow(self) -> Snapshot:
         before, whole = self._snapshot, read_version(self._folder)
@@ -81,7 +87,7 @@ class TableReader:
             return before
         mirror = Mirror() if before is None else before.mirror
         mirror.follow(table)
-        self._snapshot = Snapshot(table, mirror, _text_index(table))
+        self._snapshot = Snapshot(table, mirror, _text_index(table), {})
         return self._snapshot
 
 

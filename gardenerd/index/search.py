@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gardenerd.index.embed import Embedder
 from gardenerd.index.marks import marks_asked
 from gardenerd.index.query import Query
 from gardenerd.index.ranking import Aspect, Candidate, rank
 from gardenerd.index.reader import Snapshot
+from gardenerd.index.subjects import Told, file_id
 from gardenerd.index.table import match, project_filter, reading
 from gardenerd.workers.jobs import Hit, Hits, SearchIndex
 
@@ -20,6 +22,8 @@ from gardenerd.workers.jobs import Hit, Hits, SearchIndex
 _TEXT_DEPTH = 400
 _VECTOR_DEPTH = 200
 _MAX_DEPTH = 1_000
+# Files by what commits said of them.
+_FILES_TOLD = 10
 
 _DETAILS = ["end_line", "signature", "docstring", "text", "digest"]
 
@@ -44,6 +48,7 @@ class _Search:
         self._table = snapshot.table
         self._mirror = snapshot.mirror
         self._text_index = snapshot.text_index
+        self._subjects = snapshot.subjects
         self._embedder = embedder
         self._projects = job.projects
         if job.projects is not None and self._mirror.holds_only(job.projects):
@@ -63,10 +68,11 @@ class _Search:
                 for aspect, words in asked
                 if words and self._text_index != "none"
             ]
-            self._take("vector", *self._by_vector(query.title))
+            vector = self._embedder.encode([query.title])[0]
+            self._take("vector", *self._by_vector(vector))
             for aspect, found in by_text:
                 self._take(aspect, *found.result())
-        return self._hits(rank(query, self._candidates(), k))
+        return self._hits(rank(query, self._candidates(query, vector), k))
 
     def _by_text(self, words: Sequence[str]) -> _Found:
         query = self._table.search(match(" ".join(words)), query_type="fts")
@@ -78,8 +84,7 @@ class _Search:
         found = chosen.limit(max(_TEXT_DEPTH, self._least)).to_arrow()
         return found["_rowid"].to_pylist(), found["_score"].to_pylist()
 
-    def _by_vector(self, text: str) -> _Found:
-        vector = self._embedder.encode([text])[0]
+    def _by_vector(self, vector: NDArray[np.float32]) -> _Found:
         if not np.any(vector):
             return [], []
         count = max(_VECTOR_DEPTH, self._least)
@@ -94,9 +99,22 @@ class _Search:
             if aspect is not None and score > 0:
                 own[aspect] = score
 
-    def _candidates(self) -> list[Candidate]:
+    def _candidates(self, query: Query, vector: NDArray[np.float32]) -> list[Candidate]:
+        told = Told([self._subjects[name] for name in self._admitted()], query)
         rows = self._mirror.rows(list(self._scores))
-        return [Candidate(*row, self._scores[row.key]) for row in rows]
+        files = [file_id(row.project, row.path) for row in rows]
+        if missing := set(told.best(_FILES_TOLD)).difference(files):
+            more = self._mirror.nearest_of_files(self._table, vector, sorted(missing))
+            rows += self._mirror.rows(more)
+            files = [file_id(row.project, row.path) for row in rows]
+        return [
+            Candidate(*row, self._scores.get(row.key, {}), tells)
+            for row, tells in zip(rows, told.of(files), strict=True)
+        ]
+
+    def _admitted(self) -> list[str]:
+        """The projects searched whose commits said something."""
+        return [name for name in self._subjects if self._projects is None or name in self._projects]
 
     def _hits(self, best: Sequence[tuple[Candidate, float]]) -> list[Hit]:
         if not best:

@@ -25,6 +25,7 @@ from gardenerd.core.batch import Batcher
 from gardenerd.errors import GardenerError, RefusedError, WorkerError
 from gardenerd.paths import Home
 from gardenerd.service.generation import Generation
+from gardenerd.service.histories import Histories
 from gardenerd.service.tended import Tended
 from gardenerd.service.upkeep import Upkeep
 from gardenerd.settings import Settings, parse_duration
@@ -93,6 +94,7 @@ class Indexing:
         self._pulse = asyncio.Event()
         self._generation = Generation(home.index, settings.index.embedding, stores)
         self._upkeep = Upkeep(index, parse_duration(settings.index.keep_alive) or 0.0)
+        self.histories = Histories(home=home, stores=stores, index=index, followed=self._beat)
         # Held by a scan or a job: what is forgotten must not come back by one that began before.
         self._step = asyncio.Lock()
         self._retry_in = 0.0
@@ -131,6 +133,7 @@ class Indexing:
         self._upkeep.worked()
         await self._upkeep.run()
         self._stores.projects.remove(project.id)
+        await self.histories.drop(project.id)
         self._publish("index", "removed", {"project": project.name})
         self._beat()
         return project
@@ -152,6 +155,7 @@ class Indexing:
             self._upkeep.worked()
             if self._generation.told(answer.generation):
                 self._wake.set()
+        await self.histories.renew(project)
         self._beat()
         return files, answer.chunks
 
@@ -173,7 +177,8 @@ class Indexing:
         if tended is None:
             return True
         frozen = self._stores.projects.get(project).state == "frozen"
-        idle = not tended.busy and (frozen or not tended.scan_wanted)
+        busy = tended.busy or self.histories.busy(project)
+        idle = not busy and (frozen or not tended.scan_wanted)
         if not idle or self._batches.waiting(project):
             return False
         return frozen or not self._stores.files.has_pending(project)
@@ -209,16 +214,12 @@ class Indexing:
         blind = [known.reason or known.state] if known.state == "frozen" else []
         if self._watcher.problem:
             blind.append(f"changes are not heard: {self._watcher.problem}")
-        if tended.last_scan is not None and (unreadable := tended.last_scan.unreadable):
-            blind.append(f"{len(unreadable)} unreadable, first {unreadable[0]}")
-        return blind
+        return blind + tended.blind()
 
     def notes(self, project: str) -> list[str]:
         """What else is not in the index, in words."""
         tended = self._tended.get(project)
-        if tended is None or tended.last_scan is None:
-            return []
-        return tended.last_scan.left_out()
+        return [] if tended is None else tended.left_out()
 
     # --- life ---------------------------------------------------------------------------------
 
@@ -319,6 +320,7 @@ class Indexing:
             return
         self._thaw(tended)
         self._stores.projects.set_root(project.id, state.device, state.inode)
+        self.histories.want(project)
         tended.rules = await asyncio.to_thread(self.rules, project)
         found, changes = await asyncio.to_thread(self._compare, tended, [""])
         tended.last_scan = found
@@ -340,6 +342,7 @@ class Indexing:
     async def _scan_paths(self, tended: Tended, paths: Iterable[str]) -> None:
         if tended.rules is None or self._stores.projects.get(tended.project.id).state == "frozen":
             return
+        self.histories.want(tended.project)
         _, changes = await asyncio.to_thread(self._compare, tended, paths)
         self._stores.files.mark(tended.project.id, changes.changed, changes.gone)
 

@@ -19,3 +19,13 @@ class Tended:
     busy: bool = False
     last_scan: Scan | None = None
     next_scan: float = field(default_factory=time.monotonic)
+
+    def blind(self) -> list[str]:
+        """What the last scan could not see, in words."""
+        if self.last_scan is None or not (unreadable := self.last_scan.unreadable):
+            return []
+        return [f"{len(unreadable)} unreadable, first {unreadable[0]}"]
+
+    def left_out(self) -> list[str]:
+        """What else the last scan did not take, in words."""
+        return [] if self.last_scan is None else self.last_scan.left_out()

@@ -36,6 +36,8 @@ _MAX_BACK_OFF_S = 300.0
 _STABLE_S = 60.0
 # Changes inside .git that change which files there are, or which count.
 _GIT_SIGNS = frozenset({".git", ".git/HEAD", ".git/index", ".git/info/exclude", ".git/config"})
+# ... and what says that another commit is checked out, which alone changes no file.
+_HEAD_LOG = ".git/logs/HEAD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +277,7 @@ class _Listener:
                     self._check_roots()
             elif inner in _GIT_SIGNS:
                 rescans[project] = f"{inner} changed"
-            elif not VERSION_CONTROL.isdisjoint(inner.split("/")):
+            elif inner != _HEAD_LOG and not VERSION_CONTROL.isdisjoint(inner.split("/")):
                 continue
             elif inner.rpartition("/")[2] in RULE_FILES:
                 rescans[project] = f"{inner} changed"

@@ -1,6 +1,7 @@
 """The index worker: ``python -m gardenerd.workers.indexer ENDPOINT LOGFILE``.
 
-Two lanes: files are indexed in one, and reading files as material for examples never waits for it.
+Three lanes: files are indexed in one; reading files as material for examples never waits for it,
+nor does it for git.
 The table is opened by the first job that needs it, and written by this process alone.
 """
 
@@ -28,6 +29,7 @@ from gardenerd.workers.jobs import (
     IndexJob,
     OptimizeIndex,
     PlaceForgotten,
+    ReadSubjects,
     ReadTexts,
     RemoveProject,
 )
@@ -54,6 +56,8 @@ class Indexer:
         match job:
             case Harvest() | ReadTexts():
                 return "files"
+            case ReadSubjects():
+                return "history"
             case IndexFiles() | RemoveProject() | ForgetPlace() | OptimizeIndex() | CheckIndex():
                 return "write"
 
@@ -92,6 +96,10 @@ class Indexer:
                 from gardenerd.index.reading import harvest
 
                 return harvest(job, context.update, context.check)
+            case ReadSubjects():
+                from gardenerd.index.history import read_subjects
+
+                return read_subjects(job)
             case ReadTexts():
                 from gardenerd.index.reading import read_texts
 

@@ -51,6 +51,18 @@ class PlaceForgotten(msgspec.Struct, kw_only=True, frozen=True):
     """As in :class:`IndexProgress`: another one when the table had to be dropped instead."""
 
 
+class ReadSubjects(Job, kw_only=True, frozen=True):
+    """Make ``target`` from the subjects of the commits up to ``commit``, in the place of the
+    project's other one; answered by :class:`Done`."""
+
+    project: str
+    root: str
+    commit: str
+    left_out: list[str]
+    """Files and folders: a commit that touched one of them is left out."""
+    target: str
+
+
 class SearchIndex(Job, kw_only=True, frozen=True):
     query: str
     k: int = 10
@@ -427,8 +439,7 @@ class RunReport(msgspec.Struct, kw_only=True, frozen=True):
     """To put the candidate on a base in memory."""
 
 
-IndexJob = (
-    IndexFiles | RemoveProject | ForgetPlace | Harvest | ReadTexts | OptimizeIndex | CheckIndex
-)
+TableJob = IndexFiles | RemoveProject | ForgetPlace | OptimizeIndex | CheckIndex
+IndexJob = TableJob | ReadSubjects | Harvest | ReadTexts
 ModelJob = CompleteCode | AnswerQuestion | ScoreTexts
 TrainJob = TrainAdapter

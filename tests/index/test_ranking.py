@@ -9,11 +9,16 @@ _keys = count()
 
 
 def chunk(
-    path: str, symbol: str = "", kind: str = "function", line: int = 1, **scores: float
+    path: str,
+    symbol: str = "",
+    kind: str = "function",
+    line: int = 1,
+    told: float = 0.0,
+    **scores: float,
 ) -> Candidate:
     found: dict[Aspect, float] = {}
     found.update(scores)  # pyright: ignore[reportArgumentType, reportCallIssue]
-    return Candidate(next(_keys), "p", path, symbol, kind, line, found)
+    return Candidate(next(_keys), "p", path, symbol, kind, line, found, told)
 
 
 def order(query: str, *candidates: Candidate, k: int = 10) -> list[str]:
@@ -84,3 +89,15 @@ def test_a_file_of_the_stack_trace_comes_before_one_of_the_same_name() -> None:
     )
     found = [chunk("shed/bed.py", "a", words=3.0), chunk("garden/bed.py", "b", words=3.0)]
     assert order(trace, *found)[0] == "garden/bed.py:b"
+
+
+def test_what_commits_said_of_a_file_counts_beside_the_rest_and_not_alone() -> None:
+    for query in ("water the plants", "water the plants\n\nThey are dry."):
+        one, other = chunk("a.py", "x", title=5.0), chunk("b.py", "y", title=4.5, told=3.0)
+        assert order(query, one, other)[0] == "b.py:y"
+        much = chunk("c.py", "z", told=9.0)
+        assert order(query, one, much)[0] == "a.py:x"
+
+
+def test_a_file_that_only_commits_speak_of_is_found() -> None:
+    assert order("zanzibarquux", chunk("a.py", "x", told=2.0)) == ["a.py:x"]

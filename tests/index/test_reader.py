@@ -14,6 +14,7 @@ from gardenerd.index import generation
 from gardenerd.index.mirror import Mirror
 from gardenerd.index.reader import Snapshot, TableReader
 from gardenerd.index.rows import COLUMNS, record_batch, rounded
+from gardenerd.index.subjects import file_id
 from gardenerd.index.table import ChunkTable, connect, table_name
 
 DIMENSIONS = 72  # no multiple of 64
@@ -201,3 +202,26 @@ def test_rounding_keeps_directions() -> None:
     others /= np.linalg.norm(others, axis=1, keepdims=True)
     queries = random_vectors(20, 6)
     assert np.abs((others - np.delete(vectors, 7, axis=0)) @ queries.T).max() < 0.005 * 2
+
+
+def test_of_files_the_chunks_that_are_nearest_are_found(tmp_path: Path) -> None:
+    table, found = opened(tmp_path), reader(tmp_path)
+    for n in range(4):
+        put(table, "p", f"{n}.py", 30, n)
+    put(table, "q", "1.py", 30, 9)
+    latest(found)
+    put(table, "p", "1.py", 20, 11)  # what stood there before is gone
+    table.replace("p", ["2.py"], None)
+    snapshot = latest(found)
+    query = random_vectors(1, 99)[0]
+    files = [file_id("p", f"{n}.py") for n in (0, 1, 2, 7)]
+    keys = snapshot.mirror.nearest_of_files(snapshot.table, query, files)
+    nearest = {
+        f"{path}: symbol {seed} {np.argmax(random_vectors(count, seed) @ query)}"
+        for path, count, seed in (("0.py", 30, 0), ("1.py", 20, 11))
+    }
+    rows = snapshot.mirror.rows(keys)
+    assert {f"{row.path}: {row.symbol}" for row in rows} == nearest
+    assert {row.project for row in rows} == {"p"}
+    assert snapshot.mirror.nearest_of_files(snapshot.table, query, files[2:]) == []
+    assert Mirror().nearest_of_files(snapshot.table, query, files) == []

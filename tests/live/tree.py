@@ -95,6 +95,7 @@ class Tree:
     def __init__(self, root: Path, outside: Path) -> None:
         self.root = root
         self.outside = outside
+        self._commits = 0
         root.mkdir(parents=True)
         outside.mkdir(parents=True)
         self._git("init", "--quiet", "--initial-branch=main")
@@ -319,8 +320,12 @@ class Tree:
     # --- git ----------------------------------------------------------------------------------
 
     def commit(self) -> None:
+        self._commits += 1
+        about = pick(
+            ("deployment", "parcels", "shipping cost", "lines of an article"), self._commits
+        )
         self._git("add", "--all", "--force", ".")
-        self._git("commit", "--quiet", "--allow-empty", "--message=a state")
+        self._git("commit", "--quiet", "--allow-empty", f"--message=State {self._commits}: {about}")
 
     def switch(self, branch: int) -> None:
         """Everything is as that branch has it; a new one begins here."""
