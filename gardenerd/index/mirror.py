@@ -8,9 +8,10 @@ first, 64 at a time, and the nearest few thousand by their numbers: in 3 ms, wit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,9 @@ from gardenerd.index.rows import rounded
 
 Ids = NDArray[np.uint64]
 """LanceDB's row ids. New rows, also those that compaction moved, have higher ones."""
+
+_Own = Sequence[tuple[int, NDArray[np.float32]]]
+"""Numbers of projects, each with the vector that its rows are compared with."""
 
 # So many that are near by their signs are compared by their numbers.
 _SHORTLIST = 3_000
@@ -126,7 +130,12 @@ class Mirror:
         return set(self._numbers) <= set(projects)
 
     def nearest(
-        self, table: Any, vector: NDArray[np.float32], count: int, projects: Sequence[str] | None
+        self,
+        table: Any,
+        vector: NDArray[np.float32],
+        count: int,
+        projects: Sequence[str] | None,
+        own: Mapping[str, NDArray[np.float32]] = MappingProxyType({}),
     ) -> tuple[Ids, NDArray[np.float32]]:
         """The rows most like ``vector`` by dot product, best first, and how like they are.
 
@@ -135,15 +144,17 @@ class Mirror:
             vector: (dimensions,), of length one as all are.
             count: at most so many; fewer when many of those near have just gone.
             projects: None admits all.
+            own: projects whose rows are compared with another vector.
         """
         if not len(self):
             return np.empty(0, np.uint64), np.empty(0, np.float32)
-        far = self._far(vector, projects)
+        asked = [(self._numbers[name], each) for name, each in own.items() if name in self._numbers]
+        far = self._far(vector, projects, asked)
         short = np.flatnonzero(far < _FAR)
         if len(short) > _SHORTLIST:
             short = np.argpartition(far, _SHORTLIST)[:_SHORTLIST]
             short.sort()
-        ids, likeness = self._compared(short, vector)
+        ids, likeness = self._compared(short, vector, asked)
         best = np.argsort(-likeness, kind="stable")[: count + min(self._gone, count)]
         ids, likeness = ids[best], likeness[best]
         if self._gone:
@@ -199,15 +210,17 @@ class Mirror:
         self._gone = 0
 
     def _far(
-        self, vector: NDArray[np.float32], projects: Sequence[str] | None
+        self, vector: NDArray[np.float32], projects: Sequence[str] | None, own: _Own
     ) -> NDArray[np.uint16]:
         """(rows,) in how many signs each differs; ``_FAR`` for rows of other projects."""
         asked = _signs(rounded(vector[None]))
+        asked_of = [(number, _signs(rounded(each[None]))) for number, each in own]
         parts: list[NDArray[np.uint16]] = []
         for segment in self._segments:
-            far = np.zeros(len(segment.ids), np.uint16)
-            for own, other in zip(segment.signs, asked, strict=True):
-                far += np.bitwise_count(own ^ other[0])
+            far = _different(segment.signs, asked)
+            for number, signs in asked_of:
+                at = np.flatnonzero(segment.projects == number)
+                far[at] = _different(tuple(part[at] for part in segment.signs), signs)
             if projects is not None and not self.holds_only(projects):
                 admitted = [self._numbers[name] for name in projects if name in self._numbers]
                 far[~np.isin(segment.projects, admitted)] = _FAR
@@ -215,7 +228,7 @@ class Mirror:
         return np.concatenate(parts)
 
     def _compared(
-        self, short: NDArray[np.intp], vector: NDArray[np.float32]
+        self, short: NDArray[np.intp], vector: NDArray[np.float32], own: _Own
     ) -> tuple[Ids, NDArray[np.float32]]:
         """Ids and dot products of rows, which are given by ascending place."""
         ids: list[Ids] = []
@@ -228,9 +241,23 @@ class Mirror:
             vectors = segment.vectors[at].astype(np.float32)
             lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
             lengths[lengths == 0] = 1
-            products.append((vectors @ vector) / lengths)
+            product = vectors @ vector
+            for number, each in own:
+                of_it = segment.projects[at] == number
+                product[of_it] = vectors[of_it] @ each
+            products.append(product / lengths)
             first += len(segment.ids)
         return np.concatenate(ids), np.concatenate(products)
+
+
+def _different(
+    signs: tuple[NDArray[np.uint64], ...], asked: tuple[NDArray[np.uint64], ...]
+) -> NDArray[np.uint16]:
+    """(rows,) in how many signs each differs from the one vector that is asked for."""
+    far = np.zeros(len(signs[0]), np.uint16)
+    for own, other in zip(signs, asked, strict=True):
+        far += np.bitwise_count(own ^ other[0])
+    return far
 
 
 def _values(column: pa.ChunkedArray) -> list[Any]:

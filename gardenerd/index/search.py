@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from types import MappingProxyType
 
 import numpy as np
 
 from gardenerd.index.embed import Embedder
 from gardenerd.index.marks import marks_asked
+from gardenerd.index.queries import EncodeQuery
 from gardenerd.index.query import Query
 from gardenerd.index.ranking import Aspect, Candidate, rank
 from gardenerd.index.reader import Snapshot
@@ -28,23 +30,39 @@ _Found = tuple[list[int], list[float]]
 """Row ids and what each of them scores."""
 
 
-def search(snapshot: Snapshot | None, embedder: Embedder, job: SearchIndex) -> Hits:
-    """The best ``job.k`` chunks for a query of any characters and length; [] if none fits."""
+def search(
+    snapshot: Snapshot | None,
+    embedder: Embedder,
+    job: SearchIndex,
+    tuned: Mapping[str, EncodeQuery] = MappingProxyType({}),
+) -> Hits:
+    """The best ``job.k`` chunks for a query of any characters and length; [] if none fits.
+
+    Args:
+        tuned: projects to which the query is embedded otherwise.
+    """
     started = time.perf_counter()
     query = Query.of(job.query)
     hits: list[Hit] = []
     if snapshot and query.title_words and job.k > 0 and job.projects != []:
         with reading():
-            hits = _Search(snapshot, embedder, job).run(query, job.k)
+            hits = _Search(snapshot, embedder, job, tuned).run(query, job.k)
     return Hits(hits=hits, seconds=time.perf_counter() - started)
 
 
 class _Search:
-    def __init__(self, snapshot: Snapshot, embedder: Embedder, job: SearchIndex) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        embedder: Embedder,
+        job: SearchIndex,
+        tuned: Mapping[str, EncodeQuery],
+    ) -> None:
         self._table = snapshot.table
         self._mirror = snapshot.mirror
         self._text_index = snapshot.text_index
         self._embedder = embedder
+        self._tuned = tuned
         self._projects = job.projects
         if job.projects is not None and self._mirror.holds_only(job.projects):
             self._projects = None  # a filter reads a column of all rows
@@ -83,7 +101,8 @@ class _Search:
         if not np.any(vector):
             return [], []
         count = max(_VECTOR_DEPTH, self._least)
-        ids, likeness = self._mirror.nearest(self._table, vector, count, self._projects)
+        own = {project: encode(text) for project, encode in self._tuned.items()}
+        ids, likeness = self._mirror.nearest(self._table, vector, count, self._projects, own)
         # All are somewhat alike: what counts is by how much one is more so.
         floor = max(float(likeness.min(initial=1.0)), 0.0) / 2
         return ids.tolist(), (likeness - floor).tolist()

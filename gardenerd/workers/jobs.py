@@ -51,11 +51,22 @@ class PlaceForgotten(msgspec.Struct, kw_only=True, frozen=True):
     """As in :class:`IndexProgress`: another one when the table had to be dropped instead."""
 
 
+class TunedRef(msgspec.Struct, kw_only=True, frozen=True):
+    """What embeds the queries to one project: rows that were tuned on it."""
+
+    project: str
+    file: str
+    fingerprint: str
+    """Of the file: names it in caches, and shows what was damaged."""
+
+
 class SearchIndex(Job, kw_only=True, frozen=True):
     query: str
     k: int = 10
     projects: list[str] | None = None
     """None searches all."""
+    tuned: list[TunedRef] = msgspec.field(default_factory=list[TunedRef])
+    """Projects whose queries are embedded by rows of their own; of others by the embedder's."""
 
 
 class Added(msgspec.Struct, kw_only=True, frozen=True):
@@ -65,6 +76,10 @@ class Added(msgspec.Struct, kw_only=True, frozen=True):
     message: str
     runs: list[list[str]]
     """Lines that stood together, without line ends."""
+    near: list[str] = []
+    """Lines of shorter runs, by which the place of a change is known too."""
+    heads: list[str] = []
+    """First lines of the definitions that git found changes in."""
 
 
 class Harvest(Job, kw_only=True, frozen=True):
@@ -163,6 +178,8 @@ class Hit(msgspec.Struct, kw_only=True, frozen=True):
 class Hits(msgspec.Struct, kw_only=True, frozen=True):
     hits: list[Hit]
     seconds: float
+    unusable: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    """Projects whose tuned rows were not used, and why."""
 
 
 class ChunkText(msgspec.Struct, kw_only=True, frozen=True):
