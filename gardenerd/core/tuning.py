@@ -21,8 +21,7 @@ LEAST_GAIN = 0.003
 TOLERATED_BY_KIND = 0.01
 """How much worse than what serves on either kind of held-out question, on the mean of 1 / rank."""
 
-Kind = Literal["docstring", "commit"]
-_KINDS: tuple[Kind, ...] = ("docstring", "commit")
+_KINDS = ("docstring", "commit")
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,14 +52,6 @@ def decide(report: TuneReport) -> Decision:
     )
 
 
-def worse_by_kind(held_out: Sequence[HeldOutPair]) -> Kind | None:
-    """The kind of question that the candidate answers worse than what serves, if there is one."""
-    for kind, found in _scores(held_out).items():
-        if found["candidate"] < found["incumbent"] - TOLERATED_BY_KIND:
-            return "docstring" if kind == "docstring" else "commit"
-    return None
-
-
 def _decide(report: TuneReport) -> Decision:
     scores = _scores(report.held_out)
     by_kind = _gains(report.held_out, lambda pair: pair.candidate - pair.incumbent)
@@ -77,8 +68,9 @@ def _decide(report: TuneReport) -> Decision:
             "refused",
             f"only {len(gains)} files and commits to judge by ({LEAST_CLUSTERS} are needed)",
         )
-    if kind := worse_by_kind(report.held_out):
-        return outcome("refused", f"worse by {kind}s: {_change(scores[kind])}")
+    for kind, found in scores.items():
+        if found["candidate"] < found["incumbent"] - TOLERATED_BY_KIND:
+            return outcome("refused", f"worse by {kind}s: {_change(found)}")
     gain = sum(gains) / len(gains)
     changes = ", ".join(f"{kind}s {_change(found)}" for kind, found in scores.items())
     said = f"1/rank by {changes} (held out), evidence {evidence:.3g}"

@@ -11,9 +11,17 @@ from gardenerd.core.tuning import BAR, decide
 from gardenerd.workers.tune_jobs import HeldOutPair, TuneReport
 
 
-def held_out(kind: Any, clusters: int, incumbent: float, candidate: float) -> list[HeldOutPair]:
+def held_out(
+    kind: Any, clusters: int, incumbent: float, candidate: float, packaged: float = 0.4
+) -> list[HeldOutPair]:
     return [
-        HeldOutPair(kind=kind, cluster=f"{kind} {n}", incumbent=incumbent, candidate=candidate)
+        HeldOutPair(
+            kind=kind,
+            cluster=f"{kind} {n}",
+            packaged=packaged,
+            incumbent=incumbent,
+            candidate=candidate,
+        )
         for n in range(clusters)
         for _ in range(3)
     ]
@@ -25,7 +33,7 @@ BETTER = TuneReport(
     digest="d",
     pairs={"docstring": 500, "commit": 900},
     held_out=held_out("docstring", 30, 0.4, 0.6) + held_out("commit", 80, 0.4, 0.6),
-    general={"packaged": 0.6, "incumbent": 0.6, "candidate": 0.6},
+    pieces=2_000,
     finite=True,
     strength=1.0,
     steps=60,
@@ -44,6 +52,7 @@ def test_a_clear_gain_promotes() -> None:
     assert decision.outcome == "promoted", decision
     assert decision.evidence >= BAR
     assert decision.scores["commit"] == {
+        "packaged": pytest.approx(0.4),
         "incumbent": pytest.approx(0.4),
         "candidate": pytest.approx(0.6),
     }
@@ -61,15 +70,14 @@ def test_the_gain_of_one_kind_is_not_drowned_by_the_other() -> None:
         ({"finite": False}, "diverged"),
         ({"held_out": held_out("commit", 9, 0.1, 0.9)}, "only 9"),
         ({"held_out": []}, "only 0"),
-        ({"general": {"packaged": 0.6, "incumbent": 0.5, "candidate": 0.58}}, "general code"),
         (
             {"held_out": held_out("docstring", 40, 0.5, 0.48) + held_out("commit", 80, 0.4, 0.6)},
             "worse by docstrings",
         ),
         ({"held_out": held_out("commit", 300, 0.5, 0.5)}, "not proven"),
         ({"held_out": held_out("commit", 300, 0.5, 0.495)}, "not proven"),
-        # A great many agree, but on what is not worth new vectors.
-        ({"held_out": held_out("commit", 100_000, 0.5, 0.504)}, "not proven"),
+        # A great many agree, but on next to nothing.
+        ({"held_out": held_out("commit", 100_000, 0.5, 0.502)}, "not proven"),
     ],
 )
 def test_what_is_refused(fields: dict[str, Any], said: str) -> None:
@@ -80,7 +88,19 @@ def test_what_is_refused(fields: dict[str, Any], said: str) -> None:
 
 def test_questions_of_one_file_are_one_bet() -> None:
     one_file = [
-        HeldOutPair(kind="docstring", cluster="one", incumbent=0.1, candidate=0.9)
+        HeldOutPair(kind="docstring", cluster="one", packaged=0.1, incumbent=0.1, candidate=0.9)
         for _ in range(1_000)
     ]
     assert decide(changed(held_out=one_file)).outcome == "refused"
+
+
+def test_what_became_worse_than_the_packaged_rows_gives_way_to_them() -> None:
+    stale = held_out("commit", 80, 0.3, 0.3, packaged=0.5)
+    decision = decide(changed(held_out=stale))
+    assert decision.outcome == "rolled_back"
+    assert "packaged rows are better" in decision.reason
+    # A candidate that is better than both is not in their way.
+    assert decide(changed(held_out=held_out("commit", 80, 0.3, 0.6, 0.5))).outcome == "promoted"
+    # The packaged rows are not proven better by a little.
+    a_little = held_out("commit", 80, 0.5, 0.5, packaged=0.502)
+    assert decide(changed(held_out=a_little)).outcome == "refused"

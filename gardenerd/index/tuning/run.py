@@ -1,4 +1,4 @@
-"""One run: pairs in, rows and their measures out. Nothing here decides whether they serve."""
+"""One run: pairs in, rows and their measures out. Whether they serve is the daemon's to decide."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from gardenerd.index.tuning.measuring import Exam
 from gardenerd.index.tuning.pairs import COLUMNS, Pair, digest_of, gather
 from gardenerd.index.tuning.training import Pairs, Recipe, tune
 from gardenerd.workers.jobs import TunedRef
-from gardenerd.workers.tune_jobs import HeldOutPair, TuneEmbedding, TuneReport
+from gardenerd.workers.tune_jobs import TuneEmbedding, TuneReport
 
 STRENGTHS = (1.0, 0.7, 0.5)
-"""Shares of the way from the packaged rows to the trained ones: the first by which neither kind of
-held-out question loses is taken."""
+"""Shares of the way from the packaged rows to the trained ones: the first that passes the gate is
+taken, which asks for more evidence because of it."""
 LEAST_PAIRS = 200
 """Below these nothing can be proven, and the attempt is not worth its minute."""
 
@@ -50,32 +50,34 @@ def run(job: TuneEmbedding, check: Callable[[], None] = lambda: None) -> TuneRep
     tuned = tune(packaged.table, as_arrays(trained, beside, packaged), recipe, check)
     finite = bool(np.isfinite(tuned.table).all()) and all(map(math.isfinite, tuned.losses))
     exam = Exam(found, packaged)
-    incumbent = _incumbent(job.incumbent, packaged)
-    change = tuned.table - packaged.table if finite else np.zeros_like(packaged.table)
-    candidate, strength, measured = incumbent, 0.0, list[HeldOutPair]()
-    for strength in STRENGTHS:
-        check()
-        table = packaged.table + (strength * change).astype(np.float32)
-        candidate = TunedRows.between(packaged.fingerprint, packaged.table, table)
-        whole = candidate.on(packaged.table)
-        measured = exam.compare(packaged.table, incumbent.on(packaged.table), whole)
-        if not tuning.worse_by_kind(measured):
-            break
+    incumbent = _incumbent(job.incumbent, packaged).on(packaged.table)
     kinds = ("docstring", "commit", "answer")
-    return TuneReport(
-        fingerprint=candidate.save(Path(job.target)),
-        parent=packaged.fingerprint,
-        digest=digest,
-        pairs={kind: sum(pair.kind == kind for pair in trained) for kind in kinds},
-        pieces=len(candidate.pieces),
-        held_out=measured,
-        finite=finite,
-        strength=strength,
-        steps=tuned.steps,
-        loss_first=_mean(tuned.losses[:5]),
-        loss_last=_mean(tuned.losses[-5:]),
-        seconds=time.monotonic() - started,
-    )
+
+    def at(strength: float) -> TuneReport:
+        change = strength * (tuned.table - packaged.table) if finite else 0
+        table = (packaged.table + change).astype(np.float32)
+        candidate = TunedRows.between(packaged.fingerprint, packaged.table, table)
+        return TuneReport(
+            fingerprint=candidate.save(Path(job.target)),
+            parent=packaged.fingerprint,
+            digest=digest,
+            pairs={kind: sum(pair.kind == kind for pair in trained) for kind in kinds},
+            pieces=len(candidate.pieces),
+            held_out=exam.compare(packaged.table, incumbent, candidate.on(packaged.table)),
+            finite=finite,
+            strength=strength,
+            steps=tuned.steps,
+            loss_first=_mean(tuned.losses[:5]),
+            loss_last=_mean(tuned.losses[-5:]),
+            seconds=time.monotonic() - started,
+        )
+
+    for strength in STRENGTHS[:-1]:
+        check()
+        report = at(strength)
+        if tuning.decide(report).outcome == "promoted":
+            return report
+    return at(STRENGTHS[-1])
 
 
 def as_arrays(pairs: Sequence[Pair], beside: Sequence[str], packaged: StaticEmbedder) -> Pairs:
