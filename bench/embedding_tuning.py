@@ -5,9 +5,10 @@
 REPO are git repositories with their history (bare ones will do); nothing is fetched. Each is taken
 as it was before its newest N commits that say something and change one or two files of code. Their
 messages are the questions, those files the answers: neither was there when the embedding was tuned.
-The index, the pairs, the training, the gate, the change of vectors and ``search`` are those
-of the product. Measured, by the packaged embedding and by those tuned on the project itself and
-together on all the others (so never on it): the mean of 1 / the rank of the first right file.
+The index, the pairs, the training, the gate and ``search`` are those of the product. Measured, by
+the packaged embedding, by rows tuned on the project itself, and by those of the next one of REPO
+(so never on it): the mean of 1 / the rank of the first right file. What the gate refuses is
+measured as if it served.
 """
 
 from __future__ import annotations
@@ -20,26 +21,29 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.history import History
 from gardenerd.core import tuning
 from gardenerd.core.holdout import held_out
 from gardenerd.host.commits import added_code, without_names
-from gardenerd.index.adopting import adopt, rows
 from gardenerd.index.build import index_files
 from gardenerd.index.embed import FOLDER, StaticEmbedder
+from gardenerd.index.embedding.tuned import TunedRows, load
+from gardenerd.index.queries import EncodeQuery
 from gardenerd.index.ranking import is_test
+from gardenerd.index.reader import TableReader
 from gardenerd.index.search import search
 from gardenerd.index.table import ChunkTable
-from gardenerd.index.tuning import pairs
-from gardenerd.index.tuning.run import CANDIDATE, run
-from gardenerd.workers.jobs import GatherPairs, IndexFiles, PairsOf, SearchIndex
+from gardenerd.index.tuning.run import run
+from gardenerd.workers.jobs import IndexFiles, SearchIndex
 from gardenerd.workers.tune_jobs import TuneEmbedding
 
 _COMMITS = 5_000
@@ -58,52 +62,63 @@ class Asked:
 
 
 class Trial:
-    """One project as it was, indexed by the packaged embedding."""
+    """One project as it was, indexed by the packaged embedding, and the rows tuned on it."""
 
     def __init__(self, repo: Path, commits: int, folder: Path) -> None:
         self.name = repo.parent.name if repo.name in ("repo", ".git") else repo.name
-        self._folder = folder
-        self._root = folder / "project"
-        base, self.asked = _asked(repo, commits)
-        History(repo.resolve(), self._root).checkout(base)
-        self._paths = _git(self._root, "ls-files", "-z").split("\0")[:-1]
         self._packaged = StaticEmbedder(FOLDER)
-        self._table = ChunkTable(
-            folder / "index", self._packaged.fingerprint, self._packaged.dimensions
-        )
-        job = IndexFiles(project=self.name, root=str(self._root), paths=self._paths)
-        index_files(self._table, self._packaged, job, _ignore, _go_on)
-
-    def pairs(self) -> Path:
-        """The pairs of this project, in a folder of their own."""
-        target = self._folder / "tuned" / pairs.PAIRS
-        target.parent.mkdir(exist_ok=True)
-        given = PairsOf(
+        root, index = folder / "project", folder / "index"
+        base, self.asked = _asked(repo, commits)
+        History(repo.resolve(), root).checkout(base)
+        paths = _git(root, "ls-files", "-z").split("\0")[:-1]
+        size = self._packaged.dimensions
+        table = ChunkTable(index, self._packaged.fingerprint, size)
+        job = IndexFiles(project=self.name, root=str(root), paths=paths)
+        index_files(table, self._packaged, job, _ignore, _go_on)
+        self._reader = TableReader(index, self._packaged.fingerprint, size)
+        tune = TuneEmbedding(
+            index=str(index),
             project=self.name,
-            held_out=sorted(held_out(self._paths)),
-            added=asyncio.run(added_code(self._root, self._paths, _COMMITS)),
+            held_out=sorted(held_out(paths)),
+            added=asyncio.run(added_code(root, paths, _COMMITS)),
+            target=str(folder / "rows"),
         )
-        job = GatherPairs(projects=[given], target=str(target))
-        pairs.gather(lambda project: rows(self._table, pairs.columns(), project), job)
-        return target
+        shutil.rmtree(root)
+        report = run(tune)
+        self.rows = load(folder / "rows", report.fingerprint, self._packaged.fingerprint, size)
+        decision = tuning.decide(report)
+        self.gate = {
+            "outcome": decision.outcome,
+            "reason": decision.reason,
+            "pairs": report.pairs,
+            "pieces": report.pieces,
+            "strength": report.strength,
+            "seconds": round(report.seconds, 1),
+        }
 
-    def ranks(self, model: Path | None) -> dict[str, list[float]]:
+    def ranks(self, rows: TunedRows | None) -> dict[str, list[float]]:
         """1 / rank of each question's first right file, by search and by the vector alone."""
-        embedder, table = self._packaged, self._table
-        if model is not None:
-            embedder = StaticEmbedder(model)
-            table = adopt(self._table, self._folder / "index", embedder, _go_on)
-        by_search = [
-            _reciprocal(each, self._searched(table, embedder, each)) for each in self.asked
-        ]
-        by_vector = [_reciprocal(each, _nearest(table, embedder, each)) for each in self.asked]
-        if table is not self._table:
-            shutil.rmtree(table.path)
+        encode = self._encode if rows is None else partial(self._packaged.encode_query, tuned=rows)
+        by_search: list[float] = []
+        by_vector: list[float] = []
+        for each in self.asked:
+            job = SearchIndex(query=each.message, k=50, projects=[self.name])
+            hits = search(self._reader.latest(), self._packaged, job, {self.name: encode}).hits
+            by_search.append(_reciprocal(each, [hit.path for hit in hits]))
+            by_vector.append(_reciprocal(each, self._nearest(encode, each)))
         return {"search": by_search, "vector": by_vector}
 
-    def _searched(self, table: ChunkTable, embedder: StaticEmbedder, each: Asked) -> list[str]:
-        job = SearchIndex(query=each.message, k=50, projects=[self.name])
-        return [hit.path for hit in search(table, embedder, job).hits]
+    def _encode(self, text: str) -> NDArray[np.float32]:
+        return self._packaged.encode([text])[0]
+
+    def _nearest(self, encode: EncodeQuery, each: Asked) -> list[str]:
+        snapshot = self._reader.latest()
+        if snapshot is None:
+            return []
+        vector = encode(each.message.split("\n", 1)[0])
+        ids, _ = snapshot.mirror.nearest(snapshot.table, vector, 1_000, None)
+        paths = {row.key: row.path for row in snapshot.mirror.rows(ids.tolist())}
+        return [paths[key] for key in ids.tolist()]
 
 
 def measure(repos: Sequence[Path], commits: int) -> dict[str, Any]:
@@ -114,41 +129,18 @@ def measure(repos: Sequence[Path], commits: int) -> dict[str, Any]:
             folder = Path(name) / str(number)
             folder.mkdir()
             trials.append(Trial(repo, commits, folder))
-        files = {trial.name: trial.pairs() for trial in trials}
         found: dict[str, Any] = {}
-        for trial in trials:
-            own = files[trial.name].parent
-            tuned = _tuned(own)
-            others = Path(name) / "others"
-            shutil.rmtree(others, ignore_errors=True)
-            others.mkdir()
-            rest = [path.read_bytes() for other, path in files.items() if other != trial.name]
-            (others / pairs.PAIRS).write_bytes(b"".join(rest))
-            unseen = _tuned(others) if rest else None
+        for trial, other in zip(trials, [*trials[1:], trials[0]], strict=True):
             found[trial.name] = {
                 "questions": len(trial.asked),
-                "gate": tuned,
-                "gate of others": unseen,
+                "gate": trial.gate,
                 "packaged": trial.ranks(None),
-                "own": trial.ranks(own / CANDIDATE),
-                "others": trial.ranks(others / CANDIDATE) if unseen else None,
+                "own": trial.ranks(trial.rows),
+                "other": trial.ranks(other.rows) if other is not trial else None,
             }
             _print(trial.name, found[trial.name])
     _print_all(found)
     return found
-
-
-def _tuned(folder: Path) -> dict[str, Any]:
-    report = run(TuneEmbedding(folder=str(folder), incumbent=None))
-    decision = tuning.decide(report)
-    return {
-        "outcome": decision.outcome,
-        "reason": decision.reason,
-        "pairs": report.pairs,
-        "strength": report.strength,
-        "general": report.general,
-        "seconds": report.seconds,
-    }
 
 
 def _asked(repo: Path, wanted: int) -> tuple[str, list[Asked]]:
@@ -173,13 +165,6 @@ def _asked(repo: Path, wanted: int) -> tuple[str, list[Asked]]:
     return base, [asked for _, asked in commits if there.issuperset(asked.files)]
 
 
-def _nearest(table: ChunkTable, embedder: StaticEmbedder, each: Asked) -> list[str]:
-    vector = embedder.encode([each.message.split("\n", 1)[0]])[0].astype(np.float16)
-    query = table.reader().search(vector, query_type="vector").distance_type("dot")
-    found = query.select(["path", "_distance"]).limit(1_000).to_arrow()
-    return found["path"].to_pylist()
-
-
 def _reciprocal(each: Asked, paths: Sequence[str]) -> float:
     files = [path for path in dict.fromkeys(paths) if _CODE.search(path) and not is_test(path)]
     return max((1 / (1 + files.index(path)) for path in each.files if path in files), default=0.0)
@@ -190,7 +175,7 @@ def _print(name: str, found: dict[str, Any]) -> None:
     for how in ("vector", "search"):
         figures = {
             which: f"{np.mean(found[which][how]):.3f}"
-            for which in ("packaged", "own", "others")
+            for which in ("packaged", "own", "other")
             if found[which]
         }
         print(f"  {how}: {figures}", flush=True)
@@ -198,30 +183,31 @@ def _print(name: str, found: dict[str, Any]) -> None:
 
 def _print_all(found: dict[str, Any]) -> None:
     for how in ("vector", "search"):
-        for which in ("own", "others"):
-            pools: list[Callable[[dict[str, Any]], bool]] = [
-                lambda _each: True,
-                lambda each, which=which: (
-                    each["gate" if which == "own" else "gate of others"]["outcome"] == "promoted"
-                ),
+        for which, outcome in (("own", None), ("own", "promoted"), ("other", None)):
+            chosen = [
+                each
+                for each in found.values()
+                if each[which] and outcome in (None, each["gate"]["outcome"])
             ]
-            for label, pool in zip(("all", "promoted"), pools, strict=True):
-                chosen = [each for each in found.values() if each[which] and pool(each)]
-                if not chosen:
-                    continue
-                before, after = (
-                    np.array([rank for each in chosen for rank in each[key][how]])
-                    for key in ("packaged", which)
-                )
-                change = after - before
-                z = change.mean() / max(change.std() / math.sqrt(len(change)), 1e-12)
-                first = [100 * float((ranks >= 0.1).mean()) for ranks in (before, after)]
+            if chosen:
                 print(
-                    f"{how}, tuned on {which}, {label} ({len(chosen)} projects, {len(change)} "
-                    f"questions): {before.mean():.3f} to {after.mean():.3f} "
-                    f"({change.mean():+.4f}, z {z:+.1f}); within ten {first[0]:.1f} to "
-                    f"{first[1]:.1f} %"
+                    f"{how}, rows tuned on {which}, {outcome or 'all'}: {_told(chosen, which, how)}"
                 )
+
+
+def _told(chosen: Sequence[dict[str, Any]], which: str, how: str) -> str:
+    before, after = (
+        np.array([rank for each in chosen for rank in each[key][how]])
+        for key in ("packaged", which)
+    )
+    change = after - before
+    z = change.mean() / max(change.std() / math.sqrt(len(change)), 1e-12)
+    first = [100 * float((ranks >= 0.1).mean()) for ranks in (before, after)]
+    return (
+        f"{len(chosen)} projects, {len(change)} questions: {before.mean():.3f} to "
+        f"{after.mean():.3f} ({change.mean():+.4f}, z {z:+.1f}); within ten {first[0]:.1f} to "
+        f"{first[1]:.1f} %"
+    )
 
 
 def _git(folder: Path, *arguments: str) -> str:

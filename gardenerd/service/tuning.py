@@ -199,9 +199,10 @@ class Tuning:
 
     async def _end(self) -> None:
         work = self._work
-        if work is not None and not work.done():
+        while work is not None and not work.done():
             work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
+            # Again, if need be: asyncio.wait_for (3.11) loses one that comes as it ends.
+            await asyncio.wait({work}, timeout=_WATCH_SECONDS)
 
     def _learns(self) -> bool:
         index = self._settings.index

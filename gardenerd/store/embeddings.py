@@ -162,7 +162,7 @@ class Embeddings:
         Nothing keeps the project from being tuned anew at once.
         """
         with self._database.transaction():
-            gone = [each.version for each in self.all(project) if each.state != "refused"]
+            gone = [each.version for each in self.all(project)]
             self._database.run("DELETE FROM embedding_serving WHERE project = ?", (project,))
             self._database.run(
                 "UPDATE embeddings SET state = 'forgotten', reason = '', fingerprint = '', "

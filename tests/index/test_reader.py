@@ -143,7 +143,7 @@ def test_projects_may_be_compared_with_vectors_of_their_own(tmp_path: Path) -> N
     assert {row.project for row in snapshot.mirror.rows(best)} == {"p", "q", "r"}
     only, _ = snapshot.mirror.nearest(snapshot.table, asked, 20, ["q"], own)
     in_q = {row["_rowid"] for row in found if row["project"] == "q"}
-    assert only.tolist() == [key for key in sorted(in_q, key=lambda k: -products[k])][:20]
+    assert only.tolist() == sorted(in_q, key=lambda key: -products[key])[:20]
 
 
 def test_a_half_written_change_is_not_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -184,7 +184,6 @@ def test_only_rows_of_what_was_asked_move_and_only_queries_feel_it(
 ) -> None:
     target = tmp_path / "rows"
     report = run(job(taught, target))
-    ref = TunedRef(project="p", file=str(target), fingerprint=report.fingerprint)
     rows = load(target, report.fingerprint, packaged.fingerprint, packaged.dimensions)
     assert 50 < len(rows.pieces) == report.pieces < 1_000
     assert target.stat().st_size < 300 * report.pieces + 1_000
