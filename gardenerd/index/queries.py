@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gardenerd.errors import ModelError
 from gardenerd.index.embed import Embedder, StaticEmbedder
 from gardenerd.index.embedding.tuned import TunedRows, load
-from gardenerd.workers.jobs import TunedRef
+from gardenerd.workers.tuned import TunedRef
 
 log = logging.getLogger(__name__)
 

@@ -37,8 +37,8 @@ from gardenerd.workers.jobs import (
     ScoreTexts,
     SearchIndex,
     TextPiece,
-    TunedRef,
 )
+from gardenerd.workers.tuned import TunedRef
 
 _MAX_HITS = 500
 _MAX_COMPLETED_BYTES = 4_000_000

@@ -12,7 +12,7 @@ from gardenerd.paths import Home
 from gardenerd.store.embeddings import Embedding
 from gardenerd.store.projects import Project
 from gardenerd.store.stores import Stores
-from gardenerd.workers.jobs import TunedRef
+from gardenerd.workers.tuned import TunedRef
 
 log = logging.getLogger(__name__)
 

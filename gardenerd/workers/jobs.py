@@ -11,6 +11,8 @@ from typing import Literal
 
 import msgspec
 
+from gardenerd.workers.tuned import TunedRef
+
 
 class Job(msgspec.Struct, kw_only=True, frozen=True, tag=True):
     """Base of everything a child can be asked."""
@@ -49,15 +51,6 @@ class PlaceForgotten(msgspec.Struct, kw_only=True, frozen=True):
     """That were there."""
     generation: str
     """As in :class:`IndexProgress`: another one when the table had to be dropped instead."""
-
-
-class TunedRef(msgspec.Struct, kw_only=True, frozen=True):
-    """What embeds the queries to one project: rows that were tuned on it."""
-
-    project: str
-    file: str
-    fingerprint: str
-    """Of the file: names it in caches, and shows what was damaged."""
 
 
 class SearchIndex(Job, kw_only=True, frozen=True):

@@ -6,7 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from gardenerd.workers.jobs import Added, Job, TunedRef
+from gardenerd.workers.jobs import Added, Job
+from gardenerd.workers.tuned import TunedRef
 
 
 class TuneEmbedding(Job, kw_only=True, frozen=True):

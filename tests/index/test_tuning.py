@@ -23,8 +23,9 @@ from gardenerd.index.table import ChunkTable
 from gardenerd.index.tuning import pairs, training
 from gardenerd.index.tuning.pairs import Pair, gather
 from gardenerd.index.tuning.run import as_arrays, run
-from gardenerd.workers.jobs import Added, IndexFiles, SearchIndex, TunedRef
+from gardenerd.workers.jobs import Added, IndexFiles, SearchIndex
 from gardenerd.workers.tune_jobs import TuneEmbedding
+from gardenerd.workers.tuned import TunedRef
 from tests.live import german
 
 SECRET = "ghp_" + "aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zAbCdE"

@@ -20,8 +20,8 @@ from gardenerd.index.reader import project_rows
 from gardenerd.index.tuning.measuring import Exam
 from gardenerd.index.tuning.pairs import COLUMNS, Pair, digest_of, gather
 from gardenerd.index.tuning.training import Pairs, Recipe, tune
-from gardenerd.workers.jobs import TunedRef
 from gardenerd.workers.tune_jobs import TuneEmbedding, TuneReport
+from gardenerd.workers.tuned import TunedRef
 
 STRENGTHS = (1.0, 0.7, 0.5)
 """Shares of the way from the packaged rows to the trained ones: the first that passes the gate is
