@@ -34,6 +34,7 @@ from gardenerd.workers.child import MODULES, Child
 log = logging.getLogger(__name__)
 
 _CONSIDER_SECONDS = 20.0
+_TUNE_SECONDS = 120.0
 _REAP_SECONDS = 5.0
 # launchd kills about 5 s after its SIGTERM; what is not done by then is taken up at the next start.
 _SHUTDOWN_SECONDS = 4.0
@@ -177,7 +178,7 @@ class Daemon:
         self._go(self._learning.watch_user(), "user")
         self._go(self._forgetting.work(), "forget")
         self._schedule.every(_CONSIDER_SECONDS, self._learning.tick, name="consider")
-        self._schedule.every(_CONSIDER_SECONDS, self._tuning.tick, name="tune")
+        self._schedule.every(_TUNE_SECONDS, self._tuning.tick, name="tune")
         self._schedule.every(_REAP_SECONDS, self._reap, name="reap")
         self._schedule.start()
         self._schedule.soon("consider")

@@ -49,7 +49,7 @@ class Watch(_Section, frozen=True, kw_only=True):
 class Index(_Section, frozen=True, kw_only=True):
     embedding: str = "embedded"
     """``embedded``, or the folder or Hub name of a sentence-transformers model."""
-    learn: bool = False
+    learn: bool = True
     """Tune the embedding of queries to each project at night, on its docstrings, commits and
     accepted answers (docs/retrieval.md)."""
     keep_alive: str = "2m"

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -128,8 +129,9 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def job(taught: Path, target: Path, **changed: Any) -> TuneEmbedding:
-    values = {"index": str(taught / "index"), "project": "p", "held_out": HELD_OUT}
-    return TuneEmbedding(**(values | {"target": str(target)} | changed))
+    index = str(taught / "index")
+    whole = TuneEmbedding(index=index, project="p", held_out=HELD_OUT, target=str(target))
+    return msgspec.structs.replace(whole, **changed)
 
 
 def test_true_pairs_pass_the_gate_and_what_serves_is_not_better_than_itself(
@@ -169,15 +171,11 @@ def test_shuffled_pairs_do_not_pass(
         random.Random(1).shuffle(passages)
         wrong = zip(trained, passages, strict=True)
         rest = [pair for pair in found if not pair.question or pair.held_out]
-        return [Pair(**{**_fields(p), "passage": text}) for p, text in wrong] + rest
+        return [msgspec.structs.replace(pair, passage=text) for pair, text in wrong] + rest
 
     monkeypatch.setattr("gardenerd.index.tuning.run.gather", shuffled)
     decision = decide(run(job(taught, tmp_path / "rows")))
     assert decision.outcome == "refused", decision
-
-
-def _fields(pair: Pair) -> dict[str, Any]:
-    return {name: getattr(pair, name) for name in pair.__struct_fields__}
 
 
 def test_only_rows_of_what_was_asked_move_and_only_queries_feel_it(
