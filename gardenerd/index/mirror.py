@@ -8,10 +8,9 @@ first, 64 at a time, and the nearest few thousand by their numbers: in 3 ms, wit
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import compress
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,9 +21,6 @@ from gardenerd.index.rows import rounded
 
 Ids = NDArray[np.uint64]
 """LanceDB's row ids. New rows, also those that compaction moved, have higher ones."""
-
-_Own = Sequence[tuple[int, NDArray[np.float32]]]
-"""Numbers of projects, each with the vector that its rows are compared with."""
 
 # So many that are near by their signs are compared by their numbers.
 _SHORTLIST = 3_000
@@ -125,17 +121,16 @@ class Mirror:
     def __len__(self) -> int:
         return sum(len(segment.ids) for segment in self._segments)
 
+    def projects(self) -> list[str]:
+        """All that have rows, or had."""
+        return list(self._numbers)
+
     def holds_only(self, projects: Sequence[str]) -> bool:
         """Whether no row is of another project."""
         return set(self._numbers) <= set(projects)
 
     def nearest(
-        self,
-        table: Any,
-        vector: NDArray[np.float32],
-        count: int,
-        projects: Sequence[str] | None,
-        own: Mapping[str, NDArray[np.float32]] = MappingProxyType({}),
+        self, table: Any, vector: NDArray[np.float32], count: int, projects: Sequence[str] | None
     ) -> tuple[Ids, NDArray[np.float32]]:
         """The rows most like ``vector`` by dot product, best first, and how like they are.
 
@@ -144,17 +139,15 @@ class Mirror:
             vector: (dimensions,), of length one as all are.
             count: at most so many; fewer when many of those near have just gone.
             projects: None admits all.
-            own: projects whose rows are compared with another vector.
         """
         if not len(self):
             return np.empty(0, np.uint64), np.empty(0, np.float32)
-        asked = [(self._numbers[name], each) for name, each in own.items() if name in self._numbers]
-        far = self._far(vector, projects, asked)
+        far = self._far(vector, projects)
         short = np.flatnonzero(far < _FAR)
         if len(short) > _SHORTLIST:
             short = np.argpartition(far, _SHORTLIST)[:_SHORTLIST]
             short.sort()
-        ids, likeness = self._compared(short, vector, asked)
+        ids, likeness = self._compared(short, vector)
         best = np.argsort(-likeness, kind="stable")[: count + min(self._gone, count)]
         ids, likeness = ids[best], likeness[best]
         if self._gone:
@@ -210,25 +203,27 @@ class Mirror:
         self._gone = 0
 
     def _far(
-        self, vector: NDArray[np.float32], projects: Sequence[str] | None, own: _Own
+        self, vector: NDArray[np.float32], projects: Sequence[str] | None
     ) -> NDArray[np.uint16]:
         """(rows,) in how many signs each differs; ``_FAR`` for rows of other projects."""
         asked = _signs(rounded(vector[None]))
-        asked_of = [(number, _signs(rounded(each[None]))) for number, each in own]
+        admitted: list[int] | None = None
+        if projects is not None and not self.holds_only(projects):
+            admitted = [self._numbers[name] for name in projects if name in self._numbers]
         parts: list[NDArray[np.uint16]] = []
         for segment in self._segments:
-            far = _different(segment.signs, asked)
-            for number, signs in asked_of:
-                at = np.flatnonzero(segment.projects == number)
-                far[at] = _different(tuple(part[at] for part in segment.signs), signs)
-            if projects is not None and not self.holds_only(projects):
-                admitted = [self._numbers[name] for name in projects if name in self._numbers]
-                far[~np.isin(segment.projects, admitted)] = _FAR
+            far = np.zeros(len(segment.ids), np.uint16)
+            there = None if admitted is None else np.isin(segment.projects, admitted)
+            if there is None or there.any():
+                for own, other in zip(segment.signs, asked, strict=True):
+                    far += np.bitwise_count(own ^ other[0])
+            if there is not None:
+                far[~there] = _FAR
             parts.append(far)
         return np.concatenate(parts)
 
     def _compared(
-        self, short: NDArray[np.intp], vector: NDArray[np.float32], own: _Own
+        self, short: NDArray[np.intp], vector: NDArray[np.float32]
     ) -> tuple[Ids, NDArray[np.float32]]:
         """Ids and dot products of rows, which are given by ascending place."""
         ids: list[Ids] = []
@@ -241,23 +236,9 @@ class Mirror:
             vectors = segment.vectors[at].astype(np.float32)
             lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
             lengths[lengths == 0] = 1
-            product = vectors @ vector
-            for number, each in own:
-                of_it = segment.projects[at] == number
-                product[of_it] = vectors[of_it] @ each
-            products.append(product / lengths)
+            products.append((vectors @ vector) / lengths)
             first += len(segment.ids)
         return np.concatenate(ids), np.concatenate(products)
-
-
-def _different(
-    signs: tuple[NDArray[np.uint64], ...], asked: tuple[NDArray[np.uint64], ...]
-) -> NDArray[np.uint16]:
-    """(rows,) in how many signs each differs from the one vector that is asked for."""
-    far = np.zeros(len(signs[0]), np.uint16)
-    for own, other in zip(signs, asked, strict=True):
-        far += np.bitwise_count(own ^ other[0])
-    return far
 
 
 def _values(column: pa.ChunkedArray) -> list[Any]:

@@ -8,9 +8,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import MappingProxyType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gardenerd.index.embed import Embedder
 from gardenerd.index.marks import marks_asked
+from gardenerd.index.mirror import Ids
 from gardenerd.index.queries import EncodeQuery
 from gardenerd.index.query import Query
 from gardenerd.index.ranking import Aspect, Candidate, rank
@@ -101,11 +103,37 @@ class _Search:
         if not np.any(vector):
             return [], []
         count = max(_VECTOR_DEPTH, self._least)
-        own = {project: encode(text) for project, encode in self._tuned.items()}
-        ids, likeness = self._mirror.nearest(self._table, vector, count, self._projects, own)
+        ids, likeness = self._nearest(text, vector, count)
         # All are somewhat alike: what counts is by how much one is more so.
         floor = max(float(likeness.min(initial=1.0)), 0.0) / 2
         return ids.tolist(), (likeness - floor).tolist()
+
+    def _nearest(
+        self, text: str, vector: NDArray[np.float32], count: int
+    ) -> tuple[Ids, NDArray[np.float32]]:
+        """The rows most like the query, each as its project embeds it, and how like they are."""
+        mirror, table = self._mirror, self._table
+        asked = mirror.projects() if self._projects is None else self._projects
+        tuned = [project for project in asked if project in self._tuned]
+        rest = [project for project in asked if project not in self._tuned] if tuned else None
+        if not tuned or rest:
+            parts = [mirror.nearest(table, vector, count, rest or self._projects)]
+        else:
+            parts = []
+        for project in tuned:
+            ids, likeness = mirror.nearest(table, self._tuned[project](text), count, [project])
+            if len(asked) > 1 and len(ids):
+                # Tuned rows are likelier or less so as a whole: among other projects' rows they
+                # stand where the packaged ones would have put the best of them.
+                _, plain = mirror.nearest(table, vector, count, [project])
+                likeness = likeness + (plain.mean() - likeness.mean())
+            parts.append((ids, likeness))
+        if len(parts) == 1:
+            return parts[0]
+        ids = np.concatenate([part for part, _ in parts])
+        likeness = np.concatenate([part for _, part in parts])
+        best = np.argsort(-likeness, kind="stable")[:count]
+        return ids[best], likeness[best]
 
     def _take(self, aspect: Aspect | None, ids: Sequence[int], scores: Sequence[float]) -> None:
         for key, score in zip(ids, scores, strict=True):

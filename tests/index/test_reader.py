@@ -121,31 +121,6 @@ def test_only_the_projects_asked_for_are_near(tmp_path: Path) -> None:
     assert len(near) == 50
 
 
-def test_projects_may_be_compared_with_vectors_of_their_own(tmp_path: Path) -> None:
-    table = opened(tmp_path)
-    for number, project in enumerate("pqr"):
-        put(table, project, "a.py", 200, number)
-        put(table, project, "b.py", 3, 10 + number)
-    snapshot = latest(reader(tmp_path))
-    asked, own_q, own_r = random_vectors(3, 99)
-    own = {"q": own_q, "r": own_r, "not indexed": asked}
-    rows = snapshot.table.search().select(["project", "vector"]).with_row_id(True).limit(10**6)
-    found = rows.to_arrow().to_pylist()
-    products: dict[int, float] = {}
-    for row in found:
-        vector = np.asarray(row["vector"], np.float32)
-        product = vector @ own.get(row["project"], asked) / np.linalg.norm(vector)
-        products[row["_rowid"]] = float(product)
-    best = sorted(products, key=products.__getitem__, reverse=True)[:20]
-    near, likeness = snapshot.mirror.nearest(snapshot.table, asked, 20, None, own)
-    assert near.tolist() == best
-    assert likeness == pytest.approx([products[key] for key in best], abs=1e-3)
-    assert {row.project for row in snapshot.mirror.rows(best)} == {"p", "q", "r"}
-    only, _ = snapshot.mirror.nearest(snapshot.table, asked, 20, ["q"], own)
-    in_q = {row["_rowid"] for row in found if row["project"] == "q"}
-    assert only.tolist() == sorted(in_q, key=lambda key: -products[key])[:20]
-
-
 def test_a_half_written_change_is_not_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table, found = opened(tmp_path), reader(tmp_path)
     put(table, "p", "a.py", 5, 1)

@@ -221,6 +221,12 @@ def test_a_project_is_searched_by_the_rows_given_for_it(
     before = answered(["q"], {})
     assert answered(["q"], {"q": tuned}) >= before + 10
     assert answered(["q"], {"p": tuned}) == before
+    # Where several are searched, a tuned one neither drowns the others nor is drowned by them.
+    everywhere = answered(None, {})
+    assert answered(None, {"q": tuned}) >= everywhere
+    assert answered(["p", "q"], {"q": tuned}) == answered(None, {"q": tuned})
+    far_off = {"q": lambda text: -tuned(text)}
+    assert answered(None, far_off) <= everywhere
 
 
 @pytest.mark.parametrize(
