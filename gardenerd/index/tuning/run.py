@@ -94,7 +94,7 @@ def as_arrays(pairs: Sequence[Pair], beside: Sequence[str], packaged: StaticEmbe
     at = {passage: number for number, passage in enumerate(passages)}
     vectors = packaged.encode(passages)
     code = np.asarray([at[pair.passage] for pair in pairs], np.int64)
-    spoken: NDArray[np.bool_] = vectors.any(axis=1)
+    spoken = np.asarray(vectors.any(axis=1), np.bool_)
     said = (questions.sum(axis=1) > 0) & spoken[code]
     return Pairs(
         questions=questions[said],
