@@ -42,6 +42,7 @@ def tuned(garden: Garden) -> dict[str, Any]:
     return garden.json("status")["embedding"]
 
 
+@pytest.mark.timeout(400)
 def test_what_the_docstrings_teach_is_searched_by_and_can_be_taken_back(
     garden: Garden, questions: dict[str, str]
 ) -> None:
