@@ -65,7 +65,7 @@ def _confirm(found: dict[str, Any], console: Console) -> None:
             f"learned from it, and deleted: {_versions(found['adapters'])}"
             + (f"; {found['serving']} serves now, then the base" if found["serving"] else "")
         )
-    if found["embeddings"]:
+    if found.get("embeddings"):
         console.line(
             f"tuned on the project, and deleted: embedding {_versions(found['embeddings'])}"
         )
@@ -96,7 +96,7 @@ def _tell(body: dict[str, Any], console: Console) -> None:
         console.line(f"  had learned from it, and deleted: {_versions(removed['adapters'])}")
     else:
         console.line("  no adapter had learned from it")
-    if removed["embeddings"]:
+    if removed.get("embeddings"):
         console.line(f"  tuned on the project, and deleted: {_versions(removed['embeddings'])}")
     if body["fresh_run"]:
         console.line("  the base serves until a run from it is done; gardenerctl train starts one")
