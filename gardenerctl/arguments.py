@@ -140,6 +140,12 @@ def _learning(add: _Parser) -> None:
     one.add_argument("action", nargs="?", choices=("pin", "unpin", "rm"), metavar="pin|unpin|rm")
     one.add_argument("version", nargs="?", metavar="VERSION")
     one.add_argument("--project", metavar="P")
+    one = add.command("embedding", "embedding:embedding", "versions of the tuned embedding")
+    one.add_argument(
+        "action", nargs="?", choices=("list", "rollback", "tune"), metavar="list|rollback|tune"
+    )
+    one.add_argument("version", nargs="?", metavar="VERSION", help="packaged for the untuned one")
+    one.add_argument("--project", metavar="P")
     one = add.command("history", "history:history", "past training runs and their outcomes")
     one.add_argument("which", nargs="?", metavar="RUN", help="all that is known of one run")
     one.add_argument("--project", metavar="P")
@@ -165,7 +171,7 @@ _GROUPS = (
     ("status ps unload", _state),
     ("add remove projects rescan why forget wait", _projects),
     ("search ask complete score feedback", _asking),
-    ("train pause resume cancel rollback adapters history", _learning),
+    ("train pause resume cancel rollback adapters embedding history", _learning),
     ("watch logs version try", _looking),
 )
 

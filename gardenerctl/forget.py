@@ -65,6 +65,10 @@ def _confirm(found: dict[str, Any], console: Console) -> None:
             f"learned from it, and deleted: {_versions(found['adapters'])}"
             + (f"; {found['serving']} serves now, then the base" if found["serving"] else "")
         )
+    if found.get("embeddings"):
+        console.line(
+            f"tuned on the project, and deleted: embedding {_versions(found['embeddings'])}"
+        )
     console.write("forget all of it? [y/N] ")
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise RefusedError("nothing was forgotten", hint="--yes goes on without asking")
@@ -92,6 +96,8 @@ def _tell(body: dict[str, Any], console: Console) -> None:
         console.line(f"  had learned from it, and deleted: {_versions(removed['adapters'])}")
     else:
         console.line("  no adapter had learned from it")
+    if removed.get("embeddings"):
+        console.line(f"  tuned on the project, and deleted: {_versions(removed['embeddings'])}")
     if body["fresh_run"]:
         console.line("  the base serves until a run from it is done; gardenerctl train starts one")
 

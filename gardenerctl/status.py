@@ -24,6 +24,7 @@ def status(arguments: argparse.Namespace, console: Console) -> int:
     _daemon(body, console)
     _loop(body.get("loop") or {}, console)
     _model(body.get("model") or {}, console)
+    _embedding(body.get("embedding") or {}, console)
     console.line()
     _projects(body.get("projects") or [], console)
     console.line()
@@ -84,6 +85,13 @@ def _model(model: dict[str, Any], console: Console) -> None:
             _labelled(console, "", head + text)
     if problem := model.get("problem"):
         _labelled(console, "", clean(problem))
+
+
+def _embedding(embedding: dict[str, Any], console: Console) -> None:
+    for number, each in enumerate(embedding.get("projects") or []):
+        last = f"{each['last']['version']} {each['last']['state']}"
+        text = f"{each['project']}: {each['version']}; last tuned: {last}"
+        _labelled(console, "" if number else "embedding", clean(text))
 
 
 def _projects(projects: list[dict[str, Any]], console: Console) -> None:

@@ -24,6 +24,7 @@ from gardenerd.service.forgetting import Forgetting
 from gardenerd.service.indexing import Indexing
 from gardenerd.service.learning import Learning
 from gardenerd.service.operations import Operations
+from gardenerd.service.tuning import Tuning
 from gardenerd.settings import Settings, parse_duration
 from gardenerd.status import Reporter
 from gardenerd.store.stores import Stores
@@ -33,6 +34,7 @@ from gardenerd.workers.child import MODULES, Child
 log = logging.getLogger(__name__)
 
 _CONSIDER_SECONDS = 20.0
+_TUNE_SECONDS = 120.0
 _REAP_SECONDS = 5.0
 # launchd kills about 5 s after its SIGTERM; what is not done by then is taken up at the next start.
 _SHUTDOWN_SECONDS = 4.0
@@ -90,7 +92,8 @@ class Daemon:
         self._trainer = Child(
             "train", MODULES["train"], home, self._context, keep_alive=float("inf")
         )
-        self._workers = [self._index, self._search, self._model, self._trainer]
+        self._tuner = Child("tune", MODULES["tune"], home, self._context, keep_alive=0)
+        self._workers = [self._index, self._search, self._model, self._trainer, self._tuner]
         self._learning = Learning(
             home=home,
             settings=settings,
@@ -98,6 +101,14 @@ class Daemon:
             index=self._index,
             trainer=self._trainer,
             host=host.this_host(),
+            publish=self._publish,
+        )
+        self._tuning = Tuning(
+            home=home,
+            settings=settings,
+            stores=self._stores,
+            tuner=self._tuner,
+            spare=self._learning.spare,
             publish=self._publish,
         )
         self._indexing = Indexing(
@@ -115,7 +126,9 @@ class Daemon:
             stores=self._stores,
             indexing=self._indexing,
             learning=self._learning,
+            tuning=self._tuning,
             model=self._model,
+            search=self._search,
             publish=self._publish,
         )
         answering = Answering(
@@ -132,6 +145,7 @@ class Daemon:
             stores=self._stores,
             indexing=self._indexing,
             learning=self._learning,
+            tuning=self._tuning,
             forgetting=self._forgetting,
             workers=self._workers,
         )
@@ -142,6 +156,7 @@ class Daemon:
             answering=answering,
             forgetting=self._forgetting,
             learning=self._learning,
+            tuning=self._tuning,
             workers=self._workers,
             publish=self._publish,
             status=reporter.status,
@@ -156,6 +171,7 @@ class Daemon:
         self._server.bind()
         await self._indexing.start()
         self._learning.recover()
+        self._tuning.recover()
         self._go(self._server.serve(), "server")
         self._go(self._indexing.listen(), "listen")
         self._go(self._indexing.work(), "index")
@@ -163,6 +179,7 @@ class Daemon:
         self._go(self._learning.watch_user(), "user")
         self._go(self._forgetting.work(), "forget")
         self._schedule.every(_CONSIDER_SECONDS, self._learning.tick, name="consider")
+        self._schedule.every(_TUNE_SECONDS, self._tuning.tick, name="tune")
         self._schedule.every(_REAP_SECONDS, self._reap, name="reap")
         self._schedule.start()
         self._schedule.soon("consider")
@@ -199,6 +216,7 @@ class Daemon:
         log.info("stopped")
 
     async def _close_parts(self) -> None:
+        await self._tuning.close()
         await self._learning.close()
         self._forgetting.close()
         for task in self._tasks:

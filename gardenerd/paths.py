@@ -40,6 +40,11 @@ class Home:
         return self.root / "adapters"
 
     @property
+    def embeddings(self) -> Path:
+        """Rows of the embedding that were tuned, by project."""
+        return self.root / "embeddings"
+
+    @property
     def runs(self) -> Path:
         return self.root / "runs"
 
@@ -79,6 +84,9 @@ class Home:
     def adapter(self, project: str, version: str) -> Path:
         return self.adapters / project / version
 
+    def embedding(self, project: str, version: str) -> Path:
+        return self.embeddings / project / f"{version}.safetensors"
+
     def run_folder(self, run: str) -> Path:
         return self.runs / run
 
@@ -89,6 +97,7 @@ class Home:
             self.index,
             self.models,
             self.adapters,
+            self.embeddings,
             self.runs,
             self.logs,
             self.run,

@@ -49,6 +49,9 @@ class Watch(_Section, frozen=True, kw_only=True):
 class Index(_Section, frozen=True, kw_only=True):
     embedding: str = "embedded"
     """``embedded``, or the folder or Hub name of a sentence-transformers model."""
+    learn: bool = True
+    """Tune the embedding of queries to each project at night, on its docstrings, commits and
+    accepted answers (docs/retrieval.md)."""
     keep_alive: str = "2m"
     """The index worker leaves after this long without work: ``30s``, ``5m``, ``0``, ``-1``."""
 

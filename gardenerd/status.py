@@ -20,6 +20,7 @@ from gardenerd.service import backlog
 from gardenerd.service.forgetting import Forgetting
 from gardenerd.service.indexing import Indexing
 from gardenerd.service.learning import Learning
+from gardenerd.service.tuning import Tuning
 from gardenerd.settings import Settings
 from gardenerd.store.projects import Project
 from gardenerd.store.stores import Stores
@@ -37,6 +38,7 @@ class Reporter:
         stores: Stores,
         indexing: Indexing,
         learning: Learning,
+        tuning: Tuning,
         forgetting: Forgetting,
         workers: list[Child],
     ) -> None:
@@ -45,6 +47,7 @@ class Reporter:
         self._stores = stores
         self._indexing = indexing
         self._learning = learning
+        self._tuning = tuning
         self._forgetting = forgetting
         self._workers = workers
         self._started = time.monotonic()
@@ -59,6 +62,7 @@ class Reporter:
             "projects": told,
             "model": await asyncio.to_thread(self._model, projects),
             "loop": self._loop(projects, told),
+            "embedding": self._tuning.status(),
             "warnings": self._settings.train.warnings(),
             "last_error": self._last_error(),
         }

@@ -16,7 +16,8 @@ LONGEST = 450
 # From the ground up; a module may import its own layer and those below.
 LAYERS = [
     ("gardenerd.errors", "gardenerd.durable", "gardenerd.settings", "gardenerd.paths"),
-    ("gardenerd.logs", "gardenerd.workers.jobs", "gardenerd.workers.frames"),
+    ("gardenerd.logs", "gardenerd.workers.jobs", "gardenerd.workers.frames")
+    + ("gardenerd.workers.tune_jobs", "gardenerd.workers.tuned"),
     ("gardenerd.core",),
     ("gardenerd.watch", "gardenerd.host", "gardenerd.store", "gardenerd.wire")
     + ("gardenerd.models.info", "gardenerd.models.card", "gardenerd.index.generation")

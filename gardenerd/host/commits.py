@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gardenerd.host.command import output
@@ -28,6 +29,7 @@ _MAX_RUN = 6_000
 """Characters, as in the chunks of a file."""
 _TIMEOUT_S = 20.0
 _AT_ONCE = 50
+_IN_LOG = 1_000
 
 # Nothing that a repository's configuration names is run, and its words do not change the format.
 _PLAIN = ("--no-color", "--no-ext-diff", "--no-textconv", "--no-show-signature", "--relative")
@@ -37,11 +39,12 @@ _TRAILER = re.compile(
     re.I,
 )
 _ADDRESS = re.compile(r"[^\s@]+@[^\s@]+\.\w|<[^<>\s]+@[^<>\s]+>")
-_HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
+_HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@ ?(.*)")
 
 
-async def added_code(root: Path, wanted: Collection[str]) -> list[Added]:
-    """The code that each of the last 300 commits of the checked-out branch added, by file.
+async def added_code(root: Path, wanted: Collection[str], commits: int = _COMMITS) -> list[Added]:
+    """The code that each of the last ``commits`` of the checked-out branch added, by file, the
+    newest first.
 
     Merges, and commits of more than 20 files or 400 added lines, are left out. Empty where there
     is no git, no history, or a partial clone lacks some of it: nothing is fetched.
@@ -54,12 +57,17 @@ async def added_code(root: Path, wanted: Collection[str]) -> list[Added]:
     if git is None:
         return []
     command = (git, "-C", str(root), "-c", "core.quotepath=off")
-    log = await output(
-        *(*command, "log", f"--max-count={_COMMITS}", "--no-merges", "--numstat", "-M", *_PLAIN),
-        *("--format=%x00%H%x00%an%x00%cn%x00%B%x00", "HEAD", "--", "."),
-        timeout=_TIMEOUT_S,
-    )
-    messages = _messages(log or "")
+    messages: dict[str, str] = {}
+    for skip in range(0, commits, _IN_LOG):
+        log = await output(
+            *(*command, "log", f"--skip={skip}", f"--max-count={min(_IN_LOG, commits - skip)}"),
+            *("--no-merges", "--numstat", "-M", *_PLAIN),
+            *("--format=%x00%H%x00%an%x00%cn%x00%B%x00", "HEAD", "--", "."),
+            timeout=_TIMEOUT_S,
+        )
+        if not log:
+            break
+        messages |= _messages(log)
     found: list[Added] = []
     ids = list(messages)
     for begin in range(0, len(ids), _AT_ONCE):
@@ -71,9 +79,18 @@ async def added_code(root: Path, wanted: Collection[str]) -> list[Added]:
         )
         for entry in (shown or "").split("\0")[1:]:
             id, _, diff = entry.partition("\n")
-            for path, runs in _runs(diff).items():
+            for path, change in _changes(diff).items():
                 if path in wanted:
-                    found.append(Added(path=path, message=messages[id], runs=runs))
+                    message = messages[id]
+                    found.append(
+                        Added(
+                            path=path,
+                            message=message,
+                            runs=change.runs,
+                            near=change.near,
+                            heads=change.heads,
+                        )
+                    )
     return found
 
 
@@ -110,9 +127,16 @@ def without_names(message: str, names: Collection[str]) -> str:
     return text[: _MAX_MESSAGE + 1].rpartition("\n")[0].strip()
 
 
-def _runs(diff: str) -> dict[str, list[list[str]]]:
-    """By file the runs of lines that a diff without context adds."""
-    found: dict[str, list[list[str]]] = defaultdict(list)
+@dataclass(slots=True)
+class _Change:
+    runs: list[list[str]] = field(default_factory=list[list[str]])
+    near: list[str] = field(default_factory=list[str])
+    heads: list[str] = field(default_factory=list[str])
+
+
+def _changes(diff: str) -> dict[str, _Change]:
+    """By file the runs of lines that a diff without context adds, and what stands near them."""
+    found: dict[str, _Change] = defaultdict(_Change)
     path = ""
     lines = iter(diff.split("\n"))
     for line in lines:
@@ -120,10 +144,17 @@ def _runs(diff: str) -> dict[str, list[list[str]]]:
             # A name in quotes holds what no sane one does; a file that is gone is /dev/null.
             path = line[6:].rstrip("\t") if line.startswith("+++ b/") else ""
         elif hunk := _HUNK.match(line):
-            removed, added = (1 if count is None else int(count) for count in hunk.groups())
+            old, new, head = hunk.groups()
+            removed, added = (1 if count is None else int(count) for count in (old, new))
             run = _added(lines, removed, added)
-            if path and len(run) >= _LEAST_RUN and sum(map(len, run)) <= _MAX_RUN:
-                found[path].append(run)
+            if not path:
+                continue
+            if len(run) >= _LEAST_RUN and sum(map(len, run)) <= _MAX_RUN:
+                found[path].runs.append(run)
+            elif len(run) < _LEAST_RUN:
+                found[path].near += run
+            if head:
+                found[path].heads.append(head)
     return found
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from gardenerd.index.embedding.tuned import TunedRows
+
 EMBEDDED = "embedded"
 """The name of the default model."""
 
@@ -103,7 +105,7 @@ class StaticEmbedder:
         if table.ndim != 2 or len(table) != tokenizer.get_vocab_size():
             raise _damaged(folder, f"{table.shape} vectors, {tokenizer.get_vocab_size()} pieces")
         tokenizer.no_truncation()
-        self._table = table
+        self.table = table
         self.dimensions = int(table.shape[1])
         self._pieces = Pieces(tokenizer)
 
@@ -113,10 +115,16 @@ class StaticEmbedder:
         for first, block in _blocks([as_bytes(text) for text in texts]):
             words = Words(block)
             pieces, bounds = self._pieces.of(words)
-            out[first : first + len(block)] = _sums(self._table, pieces, bounds)
+            out[first : first + len(block)] = _sums(self.table, pieces, bounds)
         lengths = np.sqrt(np.einsum("nd,nd->n", out, out))
         out /= np.where(lengths > 0, lengths, 1)[:, None]
         return out
+
+    def encode_query(self, text: str, tuned: TunedRows) -> NDArray[np.float32]:
+        """(dimensions,) as :meth:`encode` of one text, by rows that were tuned."""
+        pieces, _ = self._pieces.of(Words([as_bytes(text)]))
+        total = tuned.summed(self.table, pieces)
+        return total / max(float(np.linalg.norm(total)), 1e-12)
 
 
 class SentenceEmbedder:

@@ -128,6 +128,10 @@ class Mirror:
     def __len__(self) -> int:
         return sum(len(segment.ids) for segment in self._segments)
 
+    def projects(self) -> list[str]:
+        """All that have rows, or had."""
+        return list(self._numbers)
+
     def holds_only(self, projects: Sequence[str]) -> bool:
         """Whether no row is of another project."""
         return set(self._numbers) <= set(projects)
@@ -238,14 +242,18 @@ class Mirror:
     ) -> NDArray[np.uint16]:
         """(rows,) in how many signs each differs; ``_FAR`` for rows of other projects."""
         asked = _signs(rounded(vector[None]))
+        admitted: list[int] | None = None
+        if projects is not None and not self.holds_only(projects):
+            admitted = [self._numbers[name] for name in projects if name in self._numbers]
         parts: list[NDArray[np.uint16]] = []
         for segment in self._segments:
             far = np.zeros(len(segment.ids), np.uint16)
-            for own, other in zip(segment.signs, asked, strict=True):
-                far += np.bitwise_count(own ^ other[0])
-            if projects is not None and not self.holds_only(projects):
-                admitted = [self._numbers[name] for name in projects if name in self._numbers]
-                far[~np.isin(segment.projects, admitted)] = _FAR
+            there = None if admitted is None else np.isin(segment.projects, admitted)
+            if there is None or there.any():
+                for own, other in zip(segment.signs, asked, strict=True):
+                    far += np.bitwise_count(own ^ other[0])
+            if there is not None:
+                far[~there] = _FAR
             parts.append(far)
         return np.concatenate(parts)
 

@@ -80,6 +80,11 @@ _TEST_PATH = re.compile(
 )
 
 
+def is_test(path: str) -> bool:
+    """Whether a path, with ``/`` between its parts, is that of a test or of what tests use."""
+    return _TEST_PATH.search(path) is not None
+
+
 @dataclass(slots=True)
 class Candidate:
     """A chunk that one of the searches found."""
@@ -199,7 +204,7 @@ class _Files:
         paths = {each.file for each in candidates}
         self._tests = set[tuple[str, str]]()
         if not query.tests:
-            self._tests = {file for file in paths if _TEST_PATH.search(file[1])}
+            self._tests = {file for file in paths if is_test(file[1])}
         self._title = frozenset(query.title_words)
         self._scores: dict[tuple[str, str], float] = {}
         by_name: dict[str, list[tuple[str, str]]] = defaultdict(list)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -11,11 +11,13 @@ from typing import Any, Literal
 from gardenerd.index.generation import read_generation, read_version
 from gardenerd.index.mirror import Mirror
 from gardenerd.index.subjects import Subjects, SubjectsReader
-from gardenerd.index.table import TEXT_INDEX, connect, reading, table_name
+from gardenerd.index.table import TEXT_INDEX, connect, project_filter, reading, table_name
 
 # LanceDB's handles on a full-text index grow as versions pass: they are let go of after a while.
 _SESSION_SECONDS = 600.0
 
+_ALL = (1 << 31) - 1
+_BATCH = 2_000
 
 TextIndex = Literal["none", "whole", "behind"]
 """Whether the full text can be searched, and with all rows that it does not hold yet: there are so
@@ -80,15 +82,38 @@ class TableReader:
             return before
         if self._database is None or time.monotonic() - self._opened > _SESSION_SECONDS:
             self._database, self._opened = connect(self._folder), time.monotonic()
-        table = self._database.open_table(self._name)
-        if whole is not None and whole != table.version:
-            table.checkout(whole)
+        table = _opened(self._database, self._name, whole)
         if before is not None and table.version == before.table.version:
             return before
         mirror = Mirror() if before is None else before.mirror
         mirror.follow(table)
         self._snapshot = Snapshot(table, mirror, _text_index(table), {})
         return self._snapshot
+
+
+def project_rows(
+    folder: Path, fingerprint: str, dimensions: int, project: str, columns: Sequence[str]
+) -> Iterator[Any]:
+    """All rows of a project as they are now, in record batches; none while there is no table.
+
+    Raises:
+        IndexUnavailableError: the table does not open.
+    """
+    if read_generation(folder) is None:
+        return
+    with reading():
+        name = table_name(fingerprint, dimensions)
+        table = _opened(connect(folder), name, read_version(folder))
+        query = table.search().where(project_filter([project])).select(list(columns))
+        yield from query.limit(_ALL).to_batches(batch_size=_BATCH)
+
+
+def _opened(database: Any, name: str, version: int | None) -> Any:
+    """The newest version of a table that is whole."""
+    table = database.open_table(name)
+    if version is not None and version != table.version:
+        table.checkout(version)
+    return table
 
 
 def _text_index(table: Any) -> TextIndex:

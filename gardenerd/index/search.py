@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gardenerd.index.embed import Embedder
 from gardenerd.index.marks import marks_asked
+from gardenerd.index.mirror import Ids
+from gardenerd.index.queries import EncodeQuery
 from gardenerd.index.query import Query
 from gardenerd.index.ranking import Aspect, Candidate, rank
 from gardenerd.index.reader import Snapshot
@@ -32,24 +35,40 @@ _Found = tuple[list[int], list[float]]
 """Row ids and what each of them scores."""
 
 
-def search(snapshot: Snapshot | None, embedder: Embedder, job: SearchIndex) -> Hits:
-    """The best ``job.k`` chunks for a query of any characters and length; [] if none fits."""
+def search(
+    snapshot: Snapshot | None,
+    embedder: Embedder,
+    job: SearchIndex,
+    tuned: Mapping[str, EncodeQuery] = MappingProxyType({}),
+) -> Hits:
+    """The best ``job.k`` chunks for a query of any characters and length; [] if none fits.
+
+    Args:
+        tuned: projects to which the query is embedded otherwise.
+    """
     started = time.perf_counter()
     query = Query.of(job.query)
     hits: list[Hit] = []
     if snapshot and query.title_words and job.k > 0 and job.projects != []:
         with reading():
-            hits = _Search(snapshot, embedder, job).run(query, job.k)
+            hits = _Search(snapshot, embedder, job, tuned).run(query, job.k)
     return Hits(hits=hits, seconds=time.perf_counter() - started)
 
 
 class _Search:
-    def __init__(self, snapshot: Snapshot, embedder: Embedder, job: SearchIndex) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        embedder: Embedder,
+        job: SearchIndex,
+        tuned: Mapping[str, EncodeQuery],
+    ) -> None:
         self._table = snapshot.table
         self._mirror = snapshot.mirror
         self._text_index = snapshot.text_index
         self._subjects = snapshot.subjects
         self._embedder = embedder
+        self._tuned = tuned
         self._projects = job.projects
         if job.projects is not None and self._mirror.holds_only(job.projects):
             self._projects = None  # a filter reads a column of all rows
@@ -69,7 +88,7 @@ class _Search:
                 if words and self._text_index != "none"
             ]
             vector = self._embedder.encode([query.title])[0]
-            self._take("vector", *self._by_vector(vector))
+            self._take("vector", *self._by_vector(query.title, vector))
             for aspect, found in by_text:
                 self._take(aspect, *found.result())
         return self._hits(rank(query, self._candidates(query, vector), k))
@@ -84,14 +103,41 @@ class _Search:
         found = chosen.limit(max(_TEXT_DEPTH, self._least)).to_arrow()
         return found["_rowid"].to_pylist(), found["_score"].to_pylist()
 
-    def _by_vector(self, vector: NDArray[np.float32]) -> _Found:
+    def _by_vector(self, text: str, vector: NDArray[np.float32]) -> _Found:
         if not np.any(vector):
             return [], []
         count = max(_VECTOR_DEPTH, self._least)
-        ids, likeness = self._mirror.nearest(self._table, vector, count, self._projects)
+        ids, likeness = self._nearest(text, vector, count)
         # All are somewhat alike: what counts is by how much one is more so.
         floor = max(float(likeness.min(initial=1.0)), 0.0) / 2
         return ids.tolist(), (likeness - floor).tolist()
+
+    def _nearest(
+        self, text: str, vector: NDArray[np.float32], count: int
+    ) -> tuple[Ids, NDArray[np.float32]]:
+        """The rows most like the query, each as its project embeds it, and how like they are."""
+        mirror, table = self._mirror, self._table
+        asked = mirror.projects() if self._projects is None else self._projects
+        tuned = [project for project in asked if project in self._tuned]
+        rest = [project for project in asked if project not in self._tuned] if tuned else None
+        if not tuned or rest:
+            parts = [mirror.nearest(table, vector, count, rest or self._projects)]
+        else:
+            parts = []
+        for project in tuned:
+            ids, likeness = mirror.nearest(table, self._tuned[project](text), count, [project])
+            if len(asked) > 1 and len(ids):
+                # Tuned rows are likelier or less so as a whole: among other projects' rows they
+                # stand where the packaged ones would have put the best of them.
+                _, plain = mirror.nearest(table, vector, count, [project])
+                likeness = likeness + (plain.mean() - likeness.mean())
+            parts.append((ids, likeness))
+        if len(parts) == 1:
+            return parts[0]
+        ids = np.concatenate([part for part, _ in parts])
+        likeness = np.concatenate([part for _, part in parts])
+        best = np.argsort(-likeness, kind="stable")[:count]
+        return ids[best], likeness[best]
 
     def _take(self, aspect: Aspect | None, ids: Sequence[int], scores: Sequence[float]) -> None:
         for key, score in zip(ids, scores, strict=True):

@@ -17,6 +17,8 @@ from gardenerd.core.suggestions import likeness
 from gardenerd.errors import IndexUnavailableError, NotFoundError, RefusedError
 from gardenerd.models.info import BaseInfo, find_base, inspect
 from gardenerd.paths import Home
+from gardenerd.service import embeddings
+from gardenerd.service.embeddings import TUNABLE
 from gardenerd.service.indexing import Indexing
 from gardenerd.settings import Settings
 from gardenerd.store.feedback import Given
@@ -36,6 +38,7 @@ from gardenerd.workers.jobs import (
     SearchIndex,
     TextPiece,
 )
+from gardenerd.workers.tuned import TunedRef
 
 _MAX_HITS = 500
 _MAX_COMPLETED_BYTES = 4_000_000
@@ -228,12 +231,18 @@ class Answering:
                 "nothing is indexed: the project holds no file that can be",
                 hint="see `gardenerctl status`; .gitignore and .gardenerignore leave files out",
             )
-        job = SearchIndex(query=query, k=k, projects=[project.id for project in projects])
+        tuned: list[TunedRef] = []
+        if self._settings.index.embedding == TUNABLE:
+            tuned = embeddings.references(projects, self._home, self._stores)
+        ids = [project.id for project in projects]
+        job = SearchIndex(query=query, k=k, projects=ids, tuned=tuned)
         try:
             found = await self._search.call(job, Hits, retry=True)
         except IndexUnavailableError:
             await self._indexing.check_index()
             found = await self._search.call(job, Hits, retry=True)
+        if found.unusable:
+            embeddings.give_up(found.unusable, tuned, self._stores)
         if not self._stores.forgotten.pending():
             return found.hits
         # What is being forgotten may stand in the index for some moments yet.

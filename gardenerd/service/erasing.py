@@ -34,6 +34,8 @@ class Traces(msgspec.Struct, kw_only=True, frozen=True):
     """Ids of answers that quote it, stand in it, or hold words that nothing else has."""
     versions: list[str]
     """Adapters that may have learned from it."""
+    embeddings: list[str]
+    """All that were tuned on the project."""
     serving: str | None
     """Which of them serves."""
     files: int
@@ -71,6 +73,7 @@ def trace(project: Project, place: str, stores: Stores, max_file_bytes: int) -> 
         examples=list(examples),
         answers=answers,
         versions=versions,
+        embeddings=[each.version for each in stores.embeddings.all(project.id)],
         serving=serving if serving in versions else None,
         files=len(known),
     )
@@ -85,6 +88,8 @@ def erase(project: Project, place: str, traces: Traces, stores: Stores, now: flo
         stores.examples.delete(traces.examples)
         said = stores.feedback.forget(traces.answers)
         stores.lessons.forget(project.id, place)
+        # Each version learned from all of the project: what stems from a file cannot be told.
+        stores.embeddings.forget(project.id)
         weights = {stores.adapters.get(project.id, each).run for each in traces.versions}
         for run in stores.runs.all(project.id):
             reason = run.reason
@@ -123,7 +128,7 @@ def delete_runs(project: Project, home: Home, stores: Stores) -> int:
 
 
 def delete_weights(project: Project, home: Home, stores: Stores) -> None:
-    """Delete the folders of adapters that were given up.
+    """Delete the folders of adapters that were given up, and tuned embeddings that were.
 
     Raises:
         StorageError: one cannot be deleted.
@@ -132,6 +137,8 @@ def delete_weights(project: Project, home: Home, stores: Stores) -> None:
     for folder in (home.adapters / project.id).glob("*"):
         if folder.name not in kept:
             _delete(folder)
+    if not any(embedding.kept for embedding in stores.embeddings.all(project.id)):
+        _delete(home.embeddings / project.id)
 
 
 def erase_log_lines(place: str, home: Home) -> int:

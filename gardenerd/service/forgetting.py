@@ -21,6 +21,7 @@ from gardenerd.service import backlog, erasing
 from gardenerd.service.following import Following
 from gardenerd.service.indexing import Indexing
 from gardenerd.service.learning import Learning, Publish
+from gardenerd.service.tuning import Tuning
 from gardenerd.settings import Settings
 from gardenerd.store.forgotten import Place
 from gardenerd.store.projects import Project
@@ -52,7 +53,9 @@ class Forgetting:
         stores: Stores,
         indexing: Indexing,
         learning: Learning,
+        tuning: Tuning,
         model: Child,
+        search: Child,
         publish: Publish,
     ) -> None:
         self._home = home
@@ -60,7 +63,9 @@ class Forgetting:
         self._stores = stores
         self._indexing = indexing
         self._learning = learning
+        self._tuning = tuning
         self._model = model
+        self._search = search
         self._publish = publish
         self._following = Following()
         self._wake = asyncio.Event()
@@ -101,6 +106,7 @@ class Forgetting:
             "answers": len(traces.answers),
             "adapters": traces.versions,
             "serving": traces.serving,
+            "embeddings": traces.embeddings,
         }
 
     async def forget(self, path: str, on_progress: Callable[[Body], None]) -> Body:
@@ -204,6 +210,7 @@ class Forgetting:
 
         show(0)
         run = await self._learning.end_run_of(project.id, "what it learned from was forgotten")
+        await self._tuning.end_run_of(project.id)
         show(1)
         traces = await asyncio.to_thread(self._trace, project, path)
         show(2)
@@ -214,6 +221,9 @@ class Forgetting:
             body = {"project": project.name, "versions": traces.versions, "reason": reason}
             self._publish("adapter", "forgotten", body)
             await self._model.stop()  # it holds their weights
+        if traces.embeddings:
+            log.warning("embeddings were forgotten", extra={"versions": traces.embeddings})
+            await self._search.stop()  # it holds their rows
         show(3)
         await asyncio.to_thread(erasing.delete_weights, project, self._home, stores)
         runs = await asyncio.to_thread(erasing.delete_runs, project, self._home, stores)
@@ -238,6 +248,7 @@ class Forgetting:
                 "answers": len(traces.answers),
                 "feedback": said,
                 "adapters": traces.versions,
+                "embeddings": traces.embeddings,
                 "run_folders": runs,
                 "log_lines": lines,
             },

@@ -231,6 +231,13 @@ class Learning:
                 await self._work
         self._following.close()
 
+    async def spare(self) -> Verdict:
+        """May work begin, or go on, that is no run: as one would that nobody asked for, if none is
+        under way."""
+        if self.loop.busy:
+            return Verdict(False, f"run {self.loop.run} is {self.loop.phase}")
+        return await self._verdict(None)
+
     async def _verdict(self, new_examples: int | None) -> Verdict:
         """The pace's decision; None asks whether a run under way may go on."""
         own = {child.pid for child in (self._index, self._trainer) if child.pid}

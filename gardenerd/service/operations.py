@@ -14,12 +14,13 @@ import msgspec
 from gardenerd import __version__
 from gardenerd.errors import NotFoundError, RefusedError, TimedOutError
 from gardenerd.paths import Home
-from gardenerd.service import covering, rewards, versions
+from gardenerd.service import covering, embeddings, rewards, versions
 from gardenerd.service.answering import Answering
 from gardenerd.service.forgetting import Forgetting
 from gardenerd.service.indexing import ASKED, Indexing
 from gardenerd.service.learning import Learning, Publish
 from gardenerd.service.settling import settle
+from gardenerd.service.tuning import Tuning
 from gardenerd.store.projects import Project
 from gardenerd.store.runs import Run
 from gardenerd.store.stores import Stores
@@ -43,6 +44,7 @@ class Operations:
         answering: Answering,
         forgetting: Forgetting,
         learning: Learning,
+        tuning: Tuning,
         workers: list[Child],
         publish: Publish,
         status: Callable[[], Awaitable[dict[str, Any]]],
@@ -54,6 +56,7 @@ class Operations:
         self._answering = answering
         self._forgetting = forgetting
         self._learning = learning
+        self._tuning = tuning
         self._workers = workers
         self._publish = publish
         self._status = status
@@ -84,6 +87,9 @@ class Operations:
             messages.Rollback: self._rollback,
             messages.ManageAdapter: self._manage_adapter,
             messages.Adapters: self._adapters,
+            messages.Embeddings: self._embeddings,
+            messages.TuneEmbedding: self._tune_embedding,
+            messages.RollbackEmbedding: self._rollback_embedding,
             messages.History: self._history,
             messages.Ps: self._ps,
             messages.Unload: self._unload,
@@ -137,7 +143,9 @@ class Operations:
                 f"{project.name} is being learned from",
                 hint="wait for the run, or stop it with `gardenerctl cancel`",
             )
+        await self._tuning.end_run_of(project.id)
         await self._indexing.remove(project.id)
+        embeddings.delete(project.id, self._home)
         folder = self._home.adapters / project.id
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         return {"message": f"{project.name} is no longer tended; its folder was not touched"}
@@ -285,6 +293,21 @@ class Operations:
                 for adapter in self._stores.adapters.all(named)
             ]
         }
+
+    async def _embeddings(self, wanted: messages.Embeddings, _: Exchange) -> dict[str, Any]:
+        named = self._stores.projects.get(wanted.project) if wanted.project else None
+        return {"embeddings": self._tuning.versions(named)}
+
+    async def _tune_embedding(self, wanted: messages.TuneEmbedding, _: Exchange) -> dict[str, Any]:
+        return await self._tuning.run(self._one(wanted.project))
+
+    async def _rollback_embedding(
+        self, wanted: messages.RollbackEmbedding, _: Exchange
+    ) -> dict[str, Any]:
+        project = self._one(wanted.project)
+        told = embeddings.roll_back(project, wanted.version, self._stores)
+        self._publish("index", "embedding", {"project": project.name, **told})
+        return told
 
     async def _history(self, wanted: messages.History, _: Exchange) -> dict[str, Any]:
         named = self._stores.projects.get(wanted.project).id if wanted.project else None

@@ -191,4 +191,28 @@ CREATE TABLE lessons (
 INSERT INTO lessons SELECT DISTINCT project, '', 0 FROM adapters WHERE state != 'rejected';
 """
 
-MIGRATIONS: Final[list[str]] = [_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH]
+_SEVENTH: Final = """
+-- rows of the embedding tuned on a project, for queries to it; the file of a version is beside
+CREATE TABLE embeddings (
+    project TEXT NOT NULL REFERENCES projects (id) ON DELETE CASCADE,
+    version TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    state TEXT NOT NULL
+        CHECK (state IN ('serving', 'retired', 'refused', 'dropped', 'damaged', 'forgotten')),
+    created REAL NOT NULL,
+    reason TEXT NOT NULL DEFAULT '',
+    fingerprint TEXT NOT NULL DEFAULT '',  -- of the file; '' where there is none
+    report TEXT NOT NULL DEFAULT '{}',     -- json
+    PRIMARY KEY (project, version)
+) STRICT, WITHOUT ROWID;
+
+-- a version of NULL is the packaged embedding
+CREATE TABLE embedding_serving (
+    project TEXT PRIMARY KEY REFERENCES projects (id) ON DELETE CASCADE,
+    version TEXT,
+    previous TEXT,
+    tried REAL NOT NULL DEFAULT 0  -- when it was last tuned, or could not be
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: Final[list[str]] = [_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH]

@@ -7,6 +7,7 @@ from pathlib import Path
 from gardenerd.store.activity import Activity
 from gardenerd.store.adapters import Adapters
 from gardenerd.store.database import Database
+from gardenerd.store.embeddings import Embeddings
 from gardenerd.store.evidence import Evidence
 from gardenerd.store.examples import Examples
 from gardenerd.store.feedback import Feedback
@@ -32,6 +33,7 @@ class Stores:
         self.feedback = Feedback(self.database)
         self.runs = Runs(self.database)
         self.adapters = Adapters(self.database)
+        self.embeddings = Embeddings(self.database)
         self.evidence = Evidence(self.database)
         self.activity = Activity(self.database)
 

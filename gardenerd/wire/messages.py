@@ -236,6 +236,28 @@ class Adapters(Operation, kw_only=True):
     project: str | None = None
 
 
+class Embeddings(Operation, kw_only=True):
+    """What came of each tuning of the embedding, oldest first, of one project or of all."""
+
+    op: ClassVar[str] = "embeddings"
+    project: str | None = None
+
+
+class TuneEmbedding(Operation, kw_only=True):
+    """Tune the embedding of queries to a project now; answered with the version and outcome."""
+
+    op: ClassVar[str] = "tune_embedding"
+    project: str | None = None
+
+
+class RollbackEmbedding(Operation, kw_only=True):
+    """Let ``version`` serve (``packaged`` for none), or what served before when None."""
+
+    op: ClassVar[str] = "rollback_embedding"
+    version: str | None = None
+    project: str | None = None
+
+
 class History(Operation, kw_only=True):
     """Past runs, newest first; or the one named ``run``."""
 

@@ -11,6 +11,8 @@ from typing import Literal
 
 import msgspec
 
+from gardenerd.workers.tuned import TunedRef
+
 
 class Job(msgspec.Struct, kw_only=True, frozen=True, tag=True):
     """Base of everything a child can be asked."""
@@ -68,6 +70,8 @@ class SearchIndex(Job, kw_only=True, frozen=True):
     k: int = 10
     projects: list[str] | None = None
     """None searches all."""
+    tuned: list[TunedRef] = msgspec.field(default_factory=list[TunedRef])
+    """Projects whose queries are embedded by rows of their own; of others by the embedder's."""
 
 
 class Added(msgspec.Struct, kw_only=True, frozen=True):
@@ -77,6 +81,10 @@ class Added(msgspec.Struct, kw_only=True, frozen=True):
     message: str
     runs: list[list[str]]
     """Lines that stood together, without line ends."""
+    near: list[str] = []
+    """Lines of shorter runs, by which the place of a change is known too."""
+    heads: list[str] = []
+    """First lines of the definitions that git found changes in."""
 
 
 class Harvest(Job, kw_only=True, frozen=True):
@@ -175,6 +183,8 @@ class Hit(msgspec.Struct, kw_only=True, frozen=True):
 class Hits(msgspec.Struct, kw_only=True, frozen=True):
     hits: list[Hit]
     seconds: float
+    unusable: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    """Projects whose tuned rows were not used, and why."""
 
 
 class ChunkText(msgspec.Struct, kw_only=True, frozen=True):

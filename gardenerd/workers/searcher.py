@@ -11,6 +11,8 @@ import gc
 import threading
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from gardenerd import logs, paths, settings
 from gardenerd.errors import IndexUnavailableError
 from gardenerd.workers.harness import Context, Harness, child_arguments
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gardenerd.index.embed import Embedder
+    from gardenerd.index.queries import TunedQueries
     from gardenerd.index.reader import TableReader
 
 
@@ -29,7 +32,7 @@ class Searcher:
     def __init__(self, folder: Path, embedding: str) -> None:
         self._folder = folder
         self._embedding = embedding
-        self._opened: tuple[TableReader, Embedder] | None = None
+        self._opened: tuple[TableReader, Embedder, TunedQueries] | None = None
         self._searching = threading.Lock()
 
     def handle(self, job: SearchIndex, _context: Context) -> Hits:
@@ -37,9 +40,11 @@ class Searcher:
         from gardenerd.index.search import search
 
         with self._searching:
-            reader, embedder = self._open()
+            reader, embedder, queries = self._open()
+            tuned, unusable = queries.of(job.tuned)
             try:
-                return search(reader.latest(), embedder, job)
+                found = search(reader.latest(), embedder, job, tuned)
+                return msgspec.structs.replace(found, unusable=unusable)
             except IndexUnavailableError:
                 reader.close()
                 raise
@@ -52,14 +57,15 @@ class Searcher:
         gc.collect()
         gc.freeze()
 
-    def _open(self) -> tuple[TableReader, Embedder]:
+    def _open(self) -> tuple[TableReader, Embedder, TunedQueries]:
         if self._opened is None:
             from gardenerd.index.embed import load_embedder
+            from gardenerd.index.queries import TunedQueries
             from gardenerd.index.reader import TableReader
 
             embedder = load_embedder(self._embedding)
             reader = TableReader(self._folder, embedder.fingerprint, embedder.dimensions)
-            self._opened = (reader, embedder)
+            self._opened = (reader, embedder, TunedQueries(embedder))
         return self._opened
 
 

@@ -125,7 +125,7 @@ def test_stop_without_a_daemon_is_done(home: Path) -> None:
 def test_every_command_is_in_the_group_that_its_name_leads_to() -> None:
     named = {name for names, _ in _GROUPS for name in names.split()}
     everything = build().format_help()
-    assert named == set(re.findall(r"^    ([a-z]+) ", everything, re.MULTILINE))
+    assert named == set(re.findall(r"^    ([a-z]+)(?: |$)", everything, re.MULTILINE))
     for name in named:
         assert build(name).parse_args([name, *_NEEDED.get(name, [])]).command == name
 

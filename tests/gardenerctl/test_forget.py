@@ -25,6 +25,7 @@ LOOKED: dict[str, Any] = {
     "answers": 2,
     "adapters": ["v2", "v3"],
     "serving": "v3",
+    "embeddings": ["v5"],
 }
 DONE: dict[str, Any] = {
     "project": "shop",
@@ -37,6 +38,7 @@ DONE: dict[str, Any] = {
         "answers": 2,
         "feedback": 1,
         "adapters": ["v2", "v3"],
+        "embeddings": ["v5"],
         "run_folders": 3,
         "log_lines": 0,
     },
@@ -102,6 +104,7 @@ def test_a_person_is_asked_and_may_decline(home: Path, tmp_path: Path) -> None:
         status, said = _on_a_terminal(home, "n\n", file)
         assert status == 1
         assert "v3 serves now" in said
+        assert "embedding v5" in said
         assert "nothing was forgotten" in said
         assert server.asked == [look]
         assert _on_a_terminal(home, "y\n", file)[0] == 0

@@ -50,7 +50,13 @@ def test_each_file_has_the_message_and_the_runs_that_were_added(repo: Path) -> N
     commit(repo, "Prune\n\nIn winter alone.", bed=f"{PRUNE}\n\n{WATER}# end\n", tree=PRUNE)
     found = added(repo, "bed.py", "tree.py")
     assert found == [
-        Added(path="bed.py", message="Prune\n\nIn winter alone.", runs=[PRUNE.splitlines()]),
+        Added(
+            path="bed.py",
+            message="Prune\n\nIn winter alone.",
+            runs=[PRUNE.splitlines()],
+            near=["# end"],
+            heads=["def water(bed):"],
+        ),
         Added(path="tree.py", message="Prune\n\nIn winter alone.", runs=[PRUNE.splitlines()]),
         Added(path="bed.py", message="Beds can be watered", runs=[WATER.splitlines()]),
     ]

@@ -107,6 +107,15 @@ class Garden:
             timeout=170,
         )
 
+    def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Run a command beside the test."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "gardenerctl", *arguments],
+            env=self.environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
     def ctl(self, *arguments: str) -> str:
         """Run a command that must succeed; its output."""
         done = self.run(*arguments)

@@ -100,6 +100,8 @@ def test_a_file_that_was_learned_is_gone_from_everywhere(
     completed = grove.json("complete", f"{secret}:8", "--max-tokens", "8")
     assert completed["adapter"] == "v1"
 
+    assert grove.json("embedding", "tune")["pairs"]["docstring"] > 100
+
     # It is there, so that its absence can be seen.
     assert name in grove.found("Frobnicator7431_3")
     assert bits(grove, kept) < bits(grove, kept, "base")
@@ -112,6 +114,7 @@ def test_a_file_that_was_learned_is_gone_from_everywhere(
     done = grove.json("forget", str(secret))
     removed = done["removed"]
     assert (done["path"], removed["files"], removed["adapters"]) == (name, 1, ["v1"])
+    assert removed["embeddings"] == ["v1"]
     assert removed["chunks"] >= 60
     assert removed["examples"] >= 60
     assert (removed["answers"], removed["feedback"]) == (2, 1)
@@ -124,6 +127,8 @@ def test_a_file_that_was_learned_is_gone_from_everywhere(
         assert bits(grove, kept) == bits(grove, kept, "base")
         assert grove.json("complete", f"{secret}:8", "--max-tokens", "8")["adapter"] is None
         assert grove.json("adapters") == []
+        assert grove.json("embedding") == []
+        assert list(grove.home.embeddings.iterdir()) == []
         status = grove.json("status")
         assert status["projects"][0]["files"] == files - 1
         assert "run from the base is due" in " ".join(status["projects"][0]["notes"])
@@ -197,6 +202,8 @@ def test_a_kill_at_any_step_is_made_good_at_the_next_start(garden: Garden, proje
         assert holding(garden.home.root, [word.encode()]) == {}
         assert garden.json("status")["model"]["adapter"] is None
         assert not weights.exists()
+        assert garden.json("embedding") == []
+        assert list(garden.home.embeddings.iterdir()) == []
         assert garden.json("why", str(file))["state"] == "excluded"
         garden.ctl("rescan")
         garden.settle()
@@ -217,7 +224,19 @@ def serve_an_adapter(garden: Garden, word: str) -> Path:
         )
         database.execute("INSERT OR REPLACE INTO serving VALUES (?, 'v1', NULL, 1)", (project,))
         database.execute("INSERT OR REPLACE INTO lessons VALUES (?, '', 0)", (project,))
+        database.execute("DELETE FROM embeddings")
+        database.execute(
+            "INSERT INTO embeddings (project, version, number, state, created, reason) "
+            "VALUES (?, 'v1', 1, 'serving', 1, ?)",
+            (project, word),
+        )
+        database.execute(
+            "INSERT OR REPLACE INTO embedding_serving VALUES (?, 'v1', NULL, 1)", (project,)
+        )
     database.close()
+    tuned = garden.home.embedding(project, "v1")
+    tuned.parent.mkdir(exist_ok=True)
+    tuned.write_text(word)
     weights = garden.home.adapter(project, "v1")
     weights.mkdir(parents=True)
     for name in ("adapter_model.safetensors", "card.json"):

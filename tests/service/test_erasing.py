@@ -10,6 +10,7 @@ from gardenerd.paths import Home
 from gardenerd.service import backlog, erasing
 from gardenerd.service.erasing import Traces, trace
 from gardenerd.store.adapters import Adapter
+from gardenerd.store.embeddings import Embedding
 from gardenerd.store.examples import Stored, example_id
 from gardenerd.store.feedback import Given
 from gardenerd.store.files import Stat
@@ -94,7 +95,7 @@ def test_examples_are_found_by_their_path_and_under_an_earlier_name(
     assert set(found(stores, project).examples) == ours
     erase(stores, project)
     assert found(stores, project) == Traces(
-        examples=[], answers=[], versions=[], serving=None, files=0
+        examples=[], answers=[], versions=[], embeddings=[], serving=None, files=0
     )
     assert stores.examples.count(PROJECT) == 3
 
@@ -198,8 +199,20 @@ def test_folders_of_runs_and_weights_go(home: Home, stores: Stores, project: Pro
         (home.run_folder(name) / "fresh.jsonl").write_text(SECRET)
     for version in ("v1", "v2"):
         home.adapter(PROJECT, version).mkdir(parents=True)
+    for owner in (PROJECT, "q"):
+        home.embedding(owner, "v1").parent.mkdir()
+        home.embedding(owner, "v1").write_text(SECRET)
+        stores.embeddings.add(
+            Embedding(
+                project=owner, version="v1", number=1, state="serving", created=1.0, reason="",
+                fingerprint="f", report={},
+            )
+        )  # fmt: skip
+    assert found(stores, project).embeddings == ["v1"]
     erase(stores, project)
     erasing.delete_weights(project, home, stores)
+    assert [each.project for each in stores.embeddings.in_service()] == ["q"]
+    assert list(home.embeddings.glob("*/*")) == [home.embedding("q", "v1")]
     assert erasing.delete_runs(project, home, stores) == 3
     assert [path.name for path in home.runs.iterdir()] == ["theirs"]
     assert [path.name for path in (home.adapters / PROJECT).iterdir()] == ["v1"]

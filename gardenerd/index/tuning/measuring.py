@@ -1,0 +1,98 @@
+"""How near the top a question's code is, by the vector alone: 1 / rank, by the rows of each."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from gardenerd.index.embed import FOLDER, StaticEmbedder
+from gardenerd.index.embedding.counts import Counts, Rows
+from gardenerd.index.tuning.pairs import Pair
+from gardenerd.workers.tune_jobs import HeldOutPair
+
+Floats = NDArray[np.float32]
+
+_TOGETHER = 512
+"""Questions compared with all candidates at once."""
+
+
+class Exam:
+    """The held-out questions of a project, to be put to several tables.
+
+    All are asked among the project's code, whose vectors are those of the packaged table.
+    """
+
+    def __init__(self, pairs: Sequence[Pair], packaged: StaticEmbedder) -> None:
+        counts = Counts(Tokenizer.from_file(str(FOLDER / "tokenizer.json")))
+        self._parts: list[_Part] = []
+        for kind in ("docstring", "commit"):
+            asked = [pair for pair in pairs if pair.kind == kind and pair.held_out]
+            if not asked:
+                continue
+            passages = list(dict.fromkeys(p.passage for p in pairs if p.kind in (kind, "")))
+            place = {text: number for number, text in enumerate(passages)}
+            answers: dict[str, list[int]] = defaultdict(list)
+            for pair in asked:
+                answers[pair.key].append(place[pair.passage])
+            questions = {pair.key: pair.question for pair in asked}
+            files = {pair.key: pair.file for pair in asked}
+            self._parts.append(
+                _Part(
+                    kind,
+                    counts(list(questions.values())),
+                    packaged.encode(passages),
+                    answers,
+                    [key if kind == "commit" else files[key] for key in answers],
+                )
+            )
+
+    def compare(self, packaged: Floats, incumbent: Floats, candidate: Floats) -> list[HeldOutPair]:
+        """Every question under three tables, each (vocabulary, dimensions)."""
+        return [
+            HeldOutPair(kind=part.kind, cluster=cluster, packaged=a, incumbent=b, candidate=c)
+            for part in self._parts
+            for cluster, a, b, c in zip(
+                part.clusters,
+                *(part.ranks(table) for table in (packaged, incumbent, candidate)),
+                strict=True,
+            )
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The questions of one kind."""
+
+    kind: Literal["docstring", "commit"]
+    questions: Rows
+    shown: Floats
+    answers: Mapping[str, Sequence[int]]
+    clusters: Sequence[str]
+
+    def ranks(self, table: Floats) -> list[float]:
+        sums = self.questions @ table
+        asked = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)
+        return reciprocal_ranks(asked, self.shown, list(self.answers.values()))
+
+
+def reciprocal_ranks(asked: Floats, shown: Floats, answers: Sequence[Sequence[int]]) -> list[float]:
+    """1 / the rank of the best answer to each question; a tie counts half.
+
+    Args:
+        asked: (questions, dimensions).
+        shown: (passages, dimensions).
+        answers: the rows of ``shown`` that answer each.
+    """
+    ranks: list[float] = []
+    for first in range(0, len(answers), _TOGETHER):
+        scores = asked[first : first + _TOGETHER] @ shown.T
+        for row, right in zip(scores, answers[first : first + _TOGETHER], strict=True):
+            best = row[right].max()
+            ranks.append(1 / (1 + float((row > best).sum()) + (float((row == best).sum()) - 1) / 2))
+    return ranks
