@@ -219,7 +219,8 @@ def test_a_project_is_searched_by_the_rows_given_for_it(
 
     tuned = partial(packaged.encode_query, tuned=rows)
     before = answered(["q"], {})
-    assert answered(["q"], {"q": tuned}) >= before + 10
+    # The glossary of German knows some of their words; of what is left most is found.
+    assert answered(["q"], {"q": tuned}) >= before + (len(asked) - before) // 2 + 1
     assert answered(["q"], {"p": tuned}) == before
     # Where several are searched, a tuned one neither drowns the others nor is drowned by them.
     everywhere = answered(None, {})
