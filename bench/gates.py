@@ -22,7 +22,7 @@ import numpy as np
 
 from gardenerd.core import gate
 from gardenerd.core.evidence import Day
-from gardenerd.workers.jobs import FreshScore, PairedScore, RunReport
+from gardenerd.workers.train_jobs import FreshScore, PairedScore, RunReport
 
 NIGHTS = 1_000
 LEARNERS = {"improves": -0.001, "stays": 0.0, "harms": 0.001}

@@ -21,7 +21,8 @@ from gardenerd.seedling import MODEL_DIR
 from gardenerd.settings import Train
 from gardenerd.train import anchor, dataset, evaluate, examples, loop, objective, shrink
 from gardenerd.train import model as adapted
-from gardenerd.workers.jobs import AdapterRef, Example, HeldOutText, Hyperparameters
+from gardenerd.workers.jobs import AdapterRef, HeldOutText
+from gardenerd.workers.train_jobs import Example, Hyperparameters
 
 _FIRST = 3  # times the steps, in the first night, which has all of the project to learn
 _SET = 500

@@ -25,7 +25,8 @@ from gardenerd.core.holdout import held_out
 from gardenerd.core.quality import rejection
 from gardenerd.index.reading import harvest
 from gardenerd.store.examples import example_id
-from gardenerd.workers.jobs import Example, Harvest, Harvested
+from gardenerd.workers.jobs import Harvest, Harvested
+from gardenerd.workers.train_jobs import Example
 
 MIXES = (
     Mix("new only", 0.0),

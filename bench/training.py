@@ -53,7 +53,7 @@ from gardenerd.models import adapters, nll
 from gardenerd.models.load import Base, load_base, training_dtype
 from gardenerd.train import dataset, loop, run
 from gardenerd.train import model as adapted
-from gardenerd.workers.jobs import Example, Hyperparameters
+from gardenerd.workers.train_jobs import Example, Hyperparameters
 
 FUNCTIONS = 256
 EVALUATED = 64

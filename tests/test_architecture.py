@@ -17,7 +17,7 @@ LONGEST = 450
 LAYERS = [
     ("gardenerd.errors", "gardenerd.durable", "gardenerd.settings", "gardenerd.paths"),
     ("gardenerd.logs", "gardenerd.workers.jobs", "gardenerd.workers.frames")
-    + ("gardenerd.workers.tune_jobs", "gardenerd.workers.tuned"),
+    + ("gardenerd.workers.train_jobs", "gardenerd.workers.tune_jobs", "gardenerd.workers.tuned"),
     ("gardenerd.core",),
     ("gardenerd.watch", "gardenerd.host", "gardenerd.store", "gardenerd.wire")
     + ("gardenerd.models.info", "gardenerd.models.card", "gardenerd.index.generation")

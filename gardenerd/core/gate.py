@@ -21,7 +21,7 @@ import msgspec
 
 from gardenerd.core import guards
 from gardenerd.core.evidence import Day, wealth
-from gardenerd.workers.jobs import FreshScore, PairedScore, RunReport
+from gardenerd.workers.train_jobs import FreshScore, PairedScore, RunReport
 
 BAR = 20.0
 """Evidence from days that promotes: a challenger that is no better ever passes once in 20."""

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from gardenerd.workers.jobs import PairedScore, RunReport
+from gardenerd.workers.train_jobs import PairedScore, RunReport
 
 GENERAL_LIMIT = 0.02
 """How much worse than the base, relatively, general code may become. The trainer lowers a

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from gardenerd.workers.jobs import Hyperparameters
+from gardenerd.workers.train_jobs import Hyperparameters
 
 LIBRARIES = 700_000_000
 """Bytes of an interpreter with torch, transformers and peft, and of what torch's kernels keep."""

@@ -38,7 +38,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     strength: float = 1.0
     """How far the weights went from the parent's to what was trained: less to keep general code."""
     hold: float = 4.0
-    """How firmly the anchors held it, as :class:`~gardenerd.workers.jobs.Hyperparameters` say."""
+    """How firmly the anchors held it, as the run's hyperparameters say."""
     created: str
     """UTC, ISO 8601."""
     files: dict[str, str] = {}

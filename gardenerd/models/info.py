@@ -16,7 +16,7 @@ from gardenerd import durable
 from gardenerd.errors import ModelError, SettingsError
 from gardenerd.paths import Home
 from gardenerd.settings import Train
-from gardenerd.workers.jobs import Hyperparameters
+from gardenerd.workers.train_jobs import Hyperparameters
 
 _TOKENIZER_FILES = (
     "tokenizer.json",

@@ -28,7 +28,7 @@ from gardenerd.settings import Settings
 from gardenerd.store.projects import Project
 from gardenerd.store.stores import Stores
 from gardenerd.workers.child import Child
-from gardenerd.workers.jobs import RunReport, TrainProgress
+from gardenerd.workers.train_jobs import RunReport, TrainProgress
 
 log = logging.getLogger(__name__)
 

@@ -28,14 +28,8 @@ from gardenerd.store.projects import Project
 from gardenerd.store.runs import Run
 from gardenerd.store.stores import Stores
 from gardenerd.workers.child import Child
-from gardenerd.workers.jobs import (
-    AdapterRef,
-    Done,
-    Example,
-    Hyperparameters,
-    ReadTexts,
-    TrainAdapter,
-)
+from gardenerd.workers.jobs import AdapterRef, Done, ReadTexts
+from gardenerd.workers.train_jobs import Example, Hyperparameters, TrainAdapter
 
 MIN_EXAMPLES = 50
 """Fewer teach nothing that a gate could see; the run is skipped."""

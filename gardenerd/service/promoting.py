@@ -25,7 +25,7 @@ from gardenerd.service import versions
 from gardenerd.service.preparing import read_job, read_set
 from gardenerd.store.adapters import Adapter
 from gardenerd.store.stores import Stores
-from gardenerd.workers.jobs import SEEN, FreshScore, RunReport, TrainAdapter
+from gardenerd.workers.train_jobs import SEEN, FreshScore, RunReport, TrainAdapter
 
 log = logging.getLogger(__name__)
 

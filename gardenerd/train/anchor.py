@@ -22,7 +22,7 @@ from pathlib import Path
 
 from gardenerd.core.replay import rank
 from gardenerd.seedling import GENERAL_MODULES
-from gardenerd.workers.jobs import Example
+from gardenerd.workers.train_jobs import Example
 
 KIND = "anchor"
 """Of an example."""

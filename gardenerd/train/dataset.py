@@ -18,7 +18,7 @@ from gardenerd.models import nll
 from gardenerd.models.load import Base
 from gardenerd.train.anchor import KIND
 from gardenerd.train.spans import Spans, spans_of
-from gardenerd.workers.jobs import Example, Hyperparameters
+from gardenerd.workers.train_jobs import Example, Hyperparameters
 
 _FIM_NAMES = (
     ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),  # Qwen, the seedling

@@ -13,7 +13,8 @@ from gardenerd import seedling
 from gardenerd.core import quality
 from gardenerd.models import adapters, nll
 from gardenerd.models.load import Base
-from gardenerd.workers.jobs import AdapterRef, FreshScore, FreshText, HeldOutText, PairedScore
+from gardenerd.workers.jobs import AdapterRef, FreshText, HeldOutText
+from gardenerd.workers.train_jobs import FreshScore, PairedScore
 
 SLICE_BYTES = {"recent": 80_000, "older": 80_000, "general": 40_000}
 """Of each slice at most, so that validation takes about as long in every project."""

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from datasketch import MinHash, MinHashLSH
 
 from gardenerd.core import quality
-from gardenerd.workers.jobs import Example, HeldOutText
+from gardenerd.workers.jobs import HeldOutText
+from gardenerd.workers.train_jobs import Example
 
 NEAR = 0.7
 """Share of word groups in common that makes two texts near-duplicates (BigCode takes .7 to .85)."""

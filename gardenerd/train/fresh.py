@@ -12,7 +12,8 @@ from gardenerd import durable
 from gardenerd.models.load import load_base
 from gardenerd.train import evaluate
 from gardenerd.train.lines import read_lines
-from gardenerd.workers.jobs import AdapterRef, FreshScore, FreshText, TrainAdapter
+from gardenerd.workers.jobs import AdapterRef, FreshText
+from gardenerd.workers.train_jobs import FreshScore, TrainAdapter
 
 _SCORES = "fresh.json"
 

@@ -24,7 +24,7 @@ from gardenerd.core import memory
 from gardenerd.models.load import Base
 from gardenerd.train import attention, checkpoint, costs, dataset, lora, objective, ranks, selftest
 from gardenerd.train import model as adapted
-from gardenerd.workers.jobs import Hyperparameters, TrainProgress
+from gardenerd.workers.train_jobs import Hyperparameters, TrainProgress
 
 CHECKPOINT_SECONDS = 60.0
 """A crash costs at most this much learning."""

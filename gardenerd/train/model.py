@@ -17,7 +17,8 @@ from gardenerd.errors import SettingsError, TrainingError
 from gardenerd.models import adapters
 from gardenerd.models.card import WEIGHTS, read_card
 from gardenerd.models.load import Base
-from gardenerd.workers.jobs import AdapterRef, Hyperparameters
+from gardenerd.workers.jobs import AdapterRef
+from gardenerd.workers.train_jobs import Hyperparameters
 
 log = logging.getLogger(__name__)
 

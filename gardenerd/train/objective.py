@@ -23,7 +23,8 @@ from gardenerd.models.card import read_card
 from gardenerd.models.load import Base
 from gardenerd.train import dataset
 from gardenerd.train.shapes import filled
-from gardenerd.workers.jobs import AdapterRef, Hyperparameters
+from gardenerd.workers.jobs import AdapterRef
+from gardenerd.workers.train_jobs import Hyperparameters
 
 # Multiples of so many (:mod:`gardenerd.train.shapes`).
 _ANCHOR_TOKENS = 256

@@ -27,7 +27,8 @@ from accelerate.utils import broadcast_object_list, gather_object
 
 from gardenerd.errors import TrainingError
 from gardenerd.train.lines import read_lines
-from gardenerd.workers.jobs import AdapterRef, Example, Hyperparameters
+from gardenerd.workers.jobs import AdapterRef
+from gardenerd.workers.train_jobs import Example, Hyperparameters
 
 T = TypeVar("T")
 

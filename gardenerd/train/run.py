@@ -23,12 +23,11 @@ from gardenerd.train import model as adapted
 from gardenerd.train.lines import read_lines
 from gardenerd.train.track import Tracker, tracked
 from gardenerd.train.validate import Validation, validate
-from gardenerd.workers.jobs import (
+from gardenerd.workers.jobs import AdapterRef, HeldOutText
+from gardenerd.workers.train_jobs import (
     SEEN,
-    AdapterRef,
     Example,
     FreshScore,
-    HeldOutText,
     Hyperparameters,
     RunReport,
     TrainAdapter,

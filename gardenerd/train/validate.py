@@ -13,13 +13,14 @@ from gardenerd.models import adapters
 from gardenerd.models import card as cards
 from gardenerd.models.load import load_base
 from gardenerd.train import canary, drift, evaluate, filling, shrink
-from gardenerd.workers.jobs import AdapterRef, HeldOutText, PairedScore
+from gardenerd.workers.jobs import AdapterRef, HeldOutText
+from gardenerd.workers.train_jobs import PairedScore
 
 _CONTEST = 0.7  # of the time: base, incumbent and candidate on held-out code
 
 
 class Validation(msgspec.Struct, kw_only=True, frozen=True):
-    """See :class:`gardenerd.workers.jobs.RunReport` for what each says."""
+    """See :class:`gardenerd.workers.train_jobs.RunReport` for what each says."""
 
     scores: list[PairedScore]
     strength: float

@@ -18,7 +18,7 @@ import psutil
 
 from gardenerd import logs
 from gardenerd.workers.harness import Context, Harness, child_arguments
-from gardenerd.workers.jobs import TrainJob, TrainProgress
+from gardenerd.workers.train_jobs import TrainJob, TrainProgress
 
 TRY_AGAIN = 75
 """Exit status after a checkpoint: EX_TEMPFAIL of sysexits.h."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.learner import Buffer, Mix, Week
-from gardenerd.workers.jobs import Example
+from gardenerd.workers.train_jobs import Example
 
 
 def week(path: str, *names: str) -> Week:

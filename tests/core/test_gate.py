@@ -13,7 +13,7 @@ from gardenerd.core.evidence import Day, wealth
 from gardenerd.core.gate import BAR as DAYS_BAR
 from gardenerd.core.gate import BAR_OF_FILES as BAR
 from gardenerd.core.gate import MIN_DAYS, Decision, decide
-from gardenerd.workers.jobs import PairedScore, RunReport
+from gardenerd.workers.train_jobs import PairedScore, RunReport
 
 Slice = Literal["recent", "older", "general"]
 

@@ -10,7 +10,7 @@ import pytest
 
 from gardenerd.core import guards
 from gardenerd.core.gate import decide
-from gardenerd.workers.jobs import PairedScore
+from gardenerd.workers.train_jobs import PairedScore
 from tests.core.test_gate import report, scored
 
 GOOD = scored(0.2, count=20)

@@ -12,7 +12,7 @@ from gardenerd.service.needs import lacking
 from gardenerd.settings import Loop, Model, Settings, Train
 from gardenerd.store.stores import Stores
 from gardenerd.train import model as adapted
-from gardenerd.workers.jobs import Hyperparameters
+from gardenerd.workers.train_jobs import Hyperparameters
 from tests.service.conftest import PROJECT
 
 SEEDLING = memory.Shape(

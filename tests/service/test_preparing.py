@@ -10,7 +10,8 @@ import pytest
 from gardenerd.service.preparing import set_size
 from gardenerd.settings import Loop, Settings
 from gardenerd.store.runs import Run
-from gardenerd.workers.jobs import AdapterRef, Hyperparameters, TrainAdapter
+from gardenerd.workers.jobs import AdapterRef
+from gardenerd.workers.train_jobs import Hyperparameters, TrainAdapter
 
 SETTINGS = Settings(loop=Loop(training_set=500, replay_share=0.5))
 

@@ -16,8 +16,8 @@ from gardenerd.paths import Home
 from gardenerd.service import promoting, versions
 from gardenerd.store.examples import Stored
 from gardenerd.store.stores import Stores
-from gardenerd.workers.jobs import (
-    AdapterRef,
+from gardenerd.workers.jobs import AdapterRef
+from gardenerd.workers.train_jobs import (
     Example,
     FreshScore,
     Hyperparameters,

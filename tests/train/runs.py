@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from gardenerd.workers.jobs import AdapterRef, Example, HeldOutText, Hyperparameters, TrainAdapter
+from gardenerd.workers.jobs import AdapterRef, HeldOutText
+from gardenerd.workers.train_jobs import Example, Hyperparameters, TrainAdapter
 
 FAST = Hyperparameters(
     rank=4, alpha=8, learning_rate=5e-3, max_length=128, batch_tokens=512, steps=8, warmup_steps=1

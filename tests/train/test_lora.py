@@ -11,7 +11,7 @@ import torch
 from gardenerd.models.load import load_base
 from gardenerd.train import lora
 from gardenerd.train import model as adapted
-from gardenerd.workers.jobs import Hyperparameters
+from gardenerd.workers.train_jobs import Hyperparameters
 
 # peft asks transformers by a name that it will change; the trainer's log leaves this out too.
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")

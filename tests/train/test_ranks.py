@@ -13,7 +13,7 @@ import pytest
 from gardenerd.errors import CancelledError, TrainingError
 from gardenerd.models import adapters
 from gardenerd.train import ranks, run
-from gardenerd.workers.jobs import TrainProgress
+from gardenerd.workers.train_jobs import TrainProgress
 from tests.train.runs import make_run
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")

@@ -21,7 +21,8 @@ from gardenerd.models.info import file_digest, fingerprint
 from gardenerd.models.load import load_base
 from gardenerd.train import loop, run
 from gardenerd.train import model as adapted
-from gardenerd.workers.jobs import SEEN, AdapterRef, RunReport, TrainAdapter, TrainProgress
+from gardenerd.workers.jobs import AdapterRef
+from gardenerd.workers.train_jobs import SEEN, RunReport, TrainAdapter, TrainProgress
 from tests.tiny_models import make_adapter, make_base
 from tests.train.runs import FAST, example, heldout, make_run
 
@@ -229,7 +230,7 @@ import sys, torch, msgspec, warnings
 warnings.simplefilter("ignore")
 torch.set_num_threads(1)
 from gardenerd.train import loop, run
-from gardenerd.workers.jobs import TrainAdapter
+from gardenerd.workers.train_jobs import TrainAdapter
 loop.CHECKPOINT_SECONDS = 0.0  # after each step: the worst moments are during a checkpoint
 job = msgspec.json.decode(sys.stdin.buffer.read(), type=TrainAdapter)
 run.run(job, report=lambda update: print(update.phase, update.step, flush=True))

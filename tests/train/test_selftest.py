@@ -13,7 +13,7 @@ from gardenerd.errors import TrainingError
 from gardenerd.models.load import load_base
 from gardenerd.train import attention, selftest
 from gardenerd.train import model as adapted
-from gardenerd.workers.jobs import Hyperparameters
+from gardenerd.workers.train_jobs import Hyperparameters
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from gardenerd.train import run
-from gardenerd.workers.jobs import RunReport
+from gardenerd.workers.train_jobs import RunReport
 from tests.train.runs import FAST, make_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")

@@ -17,7 +17,8 @@ from gardenerd.models import adapters
 from gardenerd.models.load import load_base
 from gardenerd.seedling import MODEL_DIR
 from gardenerd.train import canary, run
-from gardenerd.workers.jobs import AdapterRef, Example, Hyperparameters, RunReport
+from gardenerd.workers.jobs import AdapterRef
+from gardenerd.workers.train_jobs import Example, Hyperparameters, RunReport
 from tests.tiny_models import make_adapter
 from tests.train.runs import example, make_run
 

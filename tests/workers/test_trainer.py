@@ -17,7 +17,8 @@ from gardenerd.models import card
 from gardenerd.models.info import file_digest
 from gardenerd.paths import Home
 from gardenerd.workers.child import Child
-from gardenerd.workers.jobs import AdapterRef, RunReport, TrainProgress
+from gardenerd.workers.jobs import AdapterRef
+from gardenerd.workers.train_jobs import RunReport, TrainProgress
 from tests.tiny_models import make_base
 from tests.train.runs import FAST, make_run
 
