@@ -19,7 +19,6 @@ import json
 import math
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.history import History
+from bench.history import run as program
 from gardenerd.core import tuning
 from gardenerd.core.holdout import held_out
 from gardenerd.host.commits import added_code, without_names
@@ -211,10 +211,7 @@ def _told(chosen: Sequence[dict[str, Any]], which: str, how: str) -> str:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(folder), *arguments], capture_output=True, check=True, env=_LOCAL
-    )
-    return done.stdout.decode("utf-8", "surrogateescape")
+    return program("git", "-C", str(folder), *arguments, env=_LOCAL)
 
 
 _LOCAL = {"PATH": "/usr/bin:/bin:/usr/local/bin", "GIT_NO_LAZY_FETCH": "1"}

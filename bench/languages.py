@@ -25,22 +25,17 @@ from typing import Any
 from unittest import mock
 
 from bench.history import History
+from bench.indexed_tree import IndexedTree
 from gardenerd.index import query
-from gardenerd.index.build import index_files
 from gardenerd.index.embed import load_embedder
-from gardenerd.index.reader import TableReader
 from gardenerd.index.search import search
-from gardenerd.index.table import ChunkTable
-from gardenerd.watch.filters import Filter
-from gardenerd.watch.rescan import scan
-from gardenerd.workers.jobs import IndexFiles, SearchIndex
+from gardenerd.workers.jobs import SearchIndex
 
 QUESTIONS = Path(__file__).with_name("questions.json")
 LANGUAGES = ("de", "es", "fr", "it", "pt", "ru", "ja", "zh")
 _CODE = re.compile(r"\.(py|go|ts|tsx|js)$")
 _TEST = re.compile(r"(?i)(^|/)(tests?|testing|testdata|fixtures?)/|(^|/)test_|_test\.|\.test\.")
 _K = 50
-_MAX_BYTES = 1_000_000
 
 Ranks = tuple[int | None, int | None]
 """Of the first and of the last changed file among the files found, from 1; None: not found."""
@@ -67,21 +62,13 @@ def _asked(repository: Path, asked: list[dict[str, Any]]) -> Iterator[dict[str, 
     with tempfile.TemporaryDirectory(prefix="gardener-bench-") as folder:
         root, index = (Path(folder) / "tree").resolve(), Path(folder) / "index"
         history = History(repository, root)
-        table = ChunkTable(index, embedder.fingerprint, embedder.dimensions)
-        reader = TableReader(index, embedder.fingerprint, embedder.dimensions)
-        held: set[str] = set()
+        tree = IndexedTree(index, root, embedder)
         for each in asked:
             history.checkout(each["before"])
-            paths = {file.path for file in scan(Filter(root, _MAX_BYTES)).files}
-            job = IndexFiles(
-                project="p", root=str(root), paths=sorted(paths), remove=sorted(held - paths)
-            )
-            index_files(table, embedder, job, lambda _: None, lambda: None)
-            table.index_text()
-            held = paths
+            tree.follow()
 
             def ranks(text: str, files: list[str] = each["files"]) -> Ranks:
-                hits = search(reader.latest(), embedder, SearchIndex(query=text, k=_K)).hits
+                hits = search(tree.reader.latest(), embedder, SearchIndex(query=text, k=_K)).hits
                 paths = dict.fromkeys(hit.path for hit in hits)
                 code = [path for path in paths if _CODE.search(path) and not _TEST.search(path)]
                 places = [code.index(file) + 1 if file in code else None for file in files]

@@ -22,17 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.history import History, run
-from gardenerd.index.build import index_files
-from gardenerd.index.embed import Embedder, load_embedder
+from bench.indexed_tree import PROJECT, IndexedTree
+from gardenerd.index.embed import load_embedder
 from gardenerd.index.generation import subjects_file
 from gardenerd.index.history import read_subjects
-from gardenerd.index.reader import TableReader
+from gardenerd.index.ranking import is_test
 from gardenerd.index.search import search
-from gardenerd.index.table import ChunkTable
-from gardenerd.settings import Watch
-from gardenerd.watch.filters import Filter
-from gardenerd.watch.rescan import scan
-from gardenerd.workers.jobs import IndexFiles, ReadSubjects, SearchIndex
+from gardenerd.workers.jobs import ReadSubjects, SearchIndex
 
 COMMITS = 60
 _LOOKED_AT = 2_500
@@ -41,9 +37,6 @@ _AT = (1, 3, 5, 10)
 _LEAST_WORDS = 5
 
 _CODE = re.compile(r"\.(py|go|tsx?|jsx?|rs|java|c|h|cpp|hpp)$")
-_TESTS = re.compile(
-    r"(?i)(^|/)(tests?|testing|specs?|__tests__|fixtures?)/|(^|/)test_|_test\.|\.test\.|\.spec\."
-)
 _TRAILER = re.compile(r"(?i)^(signed-off|co-authored|reviewed|closes|fixes|fixed|see) ?(-by|#)?")
 _NUMBERS = re.compile(r"\(#\d+\)|#\d+|https?://\S+")
 _TYPE = re.compile(r"^(\w+)(\([^)]*\))?!?: ")
@@ -75,7 +68,7 @@ def _asked(entry: str) -> Iterator[Asked]:
     message, changes = rest.rsplit("\3", 1)
     fields = [field.strip() for field in changes.split("\0") if field.strip()]
     status = dict(zip(fields[1::2], fields[::2], strict=True))
-    files = [path for path in status if _CODE.search(path) and not _TESTS.search(path)]
+    files = [path for path in status if _CODE.search(path) and not is_test(path)]
     query = _query(message)
     title = query.split("\n", 1)[0]
     telling = len(title.split()) >= _LEAST_WORDS and not _DULL.search(title)
@@ -88,47 +81,30 @@ def _query(message: str) -> str:
     return _TYPE.sub("", _NUMBERS.sub("", "\n".join(lines))).strip()
 
 
-class _Follower:
-    """An index in ``folder`` that goes from one tree of a history to the next."""
-
-    def __init__(self, folder: Path, root: Path, embedder: Embedder) -> None:
-        self._folder = folder
-        self._root = root
-        self._embedder = embedder
-        self._table = ChunkTable(folder, embedder.fingerprint, embedder.dimensions)
-        self._reader = TableReader(folder, embedder.fingerprint, embedder.dimensions)
-        self._paths = set[str]()
-
-    def follow(self, commit: str) -> None:
-        """``commit`` is checked out."""
-        found = scan(Filter(self._root, Watch().max_file_bytes)).files
-        paths = {file.path for file in found}
-        job = IndexFiles(
-            project="p",
-            root=str(self._root),
-            paths=sorted(paths),
-            remove=sorted(self._paths - paths),
+def follow(tree: IndexedTree, commit: str) -> None:
+    """``commit`` is checked out: the index has its files, and what was said until then."""
+    tree.follow()
+    read_subjects(
+        ReadSubjects(
+            project=PROJECT,
+            root=str(tree.root),
+            commit=commit,
+            left_out=[],
+            target=str(subjects_file(tree.folder, PROJECT, commit, [])),
         )
-        index_files(self._table, self._embedder, job, lambda _: None, lambda: None)
-        self._table.index_text()
-        self._paths = paths
-        target = subjects_file(self._folder, "p", commit, [])
-        read_subjects(
-            ReadSubjects(
-                project="p", root=str(self._root), commit=commit, left_out=[], target=str(target)
-            )
-        )
+    )
 
-    def ranks(self, asked: Asked, *, history: bool) -> list[int | None]:
-        """At which place each file of the commit is found, from 1."""
-        snapshot = self._reader.latest()
-        assert snapshot is not None
-        if not history:
-            snapshot = replace(snapshot, subjects={})
-        hits = search(snapshot, self._embedder, SearchIndex(query=asked.query, k=_HITS)).hits
-        paths = list(dict.fromkeys(hit.path for hit in hits))
-        code = [path for path in paths if _CODE.search(path) and not _TESTS.search(path)]
-        return [code.index(path) + 1 if path in code else None for path in asked.files]
+
+def ranks_of(tree: IndexedTree, asked: Asked, *, history: bool) -> list[int | None]:
+    """At which place each file of the commit is found, from 1."""
+    snapshot = tree.reader.latest()
+    assert snapshot is not None
+    if not history:
+        snapshot = replace(snapshot, subjects={})
+    hits = search(snapshot, tree.embedder, SearchIndex(query=asked.query, k=_HITS)).hits
+    paths = list(dict.fromkeys(hit.path for hit in hits))
+    code = [path for path in paths if _CODE.search(path) and not is_test(path)]
+    return [code.index(path) + 1 if path in code else None for path in asked.files]
 
 
 def measure(repository: Path, commits: int = COMMITS, seed: int = 0) -> dict[str, Any]:
@@ -137,12 +113,12 @@ def measure(repository: Path, commits: int = COMMITS, seed: int = 0) -> dict[str
     with tempfile.TemporaryDirectory(prefix="gardener-bench-") as folder:
         root = (Path(folder) / "tree").resolve()
         history = History(repository, root)
-        follower = _Follower(Path(folder) / "index", root, load_embedder())
+        tree = IndexedTree(Path(folder) / "index", root, load_embedder())
         for asked in questions(root, commits, seed):
             history.checkout(asked.before)
-            follower.follow(asked.before)
+            follow(tree, asked.before)
             for with_history, found in ranks.items():
-                found.append(follower.ranks(asked, history=with_history))
+                found.append(ranks_of(tree, asked, history=with_history))
     return {
         "repository": repository.name,
         "commits": len(ranks[True]),

@@ -32,7 +32,7 @@ _AT_ONCE = 50
 _IN_LOG = 1_000
 
 # Nothing that a repository's configuration names is run, and its words do not change the format.
-_PLAIN = ("--no-color", "--no-ext-diff", "--no-textconv", "--no-show-signature", "--relative")
+PLAIN = ("--no-color", "--no-ext-diff", "--no-textconv", "--no-show-signature", "--relative")
 _TRAILER = re.compile(
     r"^\s*(?:[A-Za-z]+(?:-[A-Za-z]+)+|cc|acked|reported|suggested|author|from|thanks)\s*:"
     r"|^\s*\(cherry picked from|^\s*git-svn-id:",
@@ -61,7 +61,7 @@ async def added_code(root: Path, wanted: Collection[str], commits: int = _COMMIT
     for skip in range(0, commits, _IN_LOG):
         log = await output(
             *(*command, "log", f"--skip={skip}", f"--max-count={min(_IN_LOG, commits - skip)}"),
-            *("--no-merges", "--numstat", "-M", *_PLAIN),
+            *("--no-merges", "--numstat", "-M", *PLAIN),
             *("--format=%x00%H%x00%an%x00%cn%x00%B%x00", "HEAD", "--", "."),
             timeout=_TIMEOUT_S,
         )
@@ -72,7 +72,7 @@ async def added_code(root: Path, wanted: Collection[str], commits: int = _COMMIT
     ids = list(messages)
     for begin in range(0, len(ids), _AT_ONCE):
         shown = await output(
-            *(*command, "show", "-U0", "-M", "--submodule=short", *_PLAIN),
+            *(*command, "show", "-U0", "-M", "--submodule=short", *PLAIN),
             *("--src-prefix=a/", "--dst-prefix=b/", "--format=%x00%H"),
             *(*ids[begin : begin + _AT_ONCE], "--", "."),
             timeout=_TIMEOUT_S,

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from gardenerd.core.forgetting import within
 from gardenerd.host.command import output
+from gardenerd.host.commits import PLAIN
 from gardenerd.host.written import git_program
 
 # So many commits, or where git is slow or has too much to print, at least these.
@@ -19,12 +20,9 @@ _MAX_SUBJECT = 300
 _TIMEOUT_S = 20.0
 _BEGIN = "\1"
 
-# As in commits.py: nothing that a repository's configuration names is run. Renames are not looked
-# for, which would take the files' contents, and those a partial clone may lack.
-_PLAIN = (
-    *("--no-color", "--no-ext-diff", "--no-textconv", "--no-show-signature"),
-    *("--no-renames", "--encoding=UTF-8", "--relative", "--name-only", "-z"),
-)
+# Renames are not looked for, which would take the files' contents, and those a partial clone may
+# lack.
+_PLAIN = (*PLAIN, "--no-renames", "--encoding=UTF-8", "--name-only", "-z")
 
 
 class Commit(NamedTuple):

@@ -27,7 +27,8 @@ Ids = NDArray[np.uint64]
 _SHORTLIST = 3_000
 # Rows that are gone are kept until they are so many and so large a part.
 _MAX_GONE, _MAX_GONE_PART = 1_000, 0.05
-_ALL = (1 << 31) - 1
+ALL_ROWS = (1 << 31) - 1
+"""As a limit: more than any table has."""
 # Small segments are joined up to so many rows, so that there are few and joining is cheap.
 _SEGMENT_ROWS = 8_192
 _FAR = np.iinfo(np.uint16).max
@@ -119,7 +120,7 @@ class Mirror:
             if self._gone > max(_MAX_GONE, _MAX_GONE_PART * len(self)):
                 self._purge(table)
         query = table.search().where(f"_rowid >= {first}").select([*_COLUMNS, "vector"])
-        batches = query.with_row_id(True).limit(_ALL).to_batches(batch_size=_SEGMENT_ROWS)
+        batches = query.with_row_id(True).limit(ALL_ROWS).to_batches(batch_size=_SEGMENT_ROWS)
         for batch in batches:
             if batch.num_rows:
                 self._append(self._segment(pa.table(batch)))
@@ -229,7 +230,7 @@ class Mirror:
 
     def _purge(self, table: Any) -> None:
         query = table.search().select(["start_line"]).with_row_id(True)
-        there = query.limit(_ALL).to_arrow()["_rowid"].to_numpy()
+        there = query.limit(ALL_ROWS).to_arrow()["_rowid"].to_numpy()
         before, self._segments = self._segments, []
         for segment in before:
             kept = np.isin(segment.ids, there)

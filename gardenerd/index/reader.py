@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gardenerd.index.generation import read_generation, read_version
-from gardenerd.index.mirror import Mirror
+from gardenerd.index.mirror import ALL_ROWS, Mirror
 from gardenerd.index.subjects import Subjects, SubjectsReader
 from gardenerd.index.table import TEXT_INDEX, connect, project_filter, reading, table_name
 
 # LanceDB's handles on a full-text index grow as versions pass: they are let go of after a while.
 _SESSION_SECONDS = 600.0
 
-_ALL = (1 << 31) - 1
 _BATCH = 2_000
 
 TextIndex = Literal["none", "whole", "behind"]
@@ -105,7 +104,7 @@ def project_rows(
         name = table_name(fingerprint, dimensions)
         table = _opened(connect(folder), name, read_version(folder))
         query = table.search().where(project_filter([project])).select(list(columns))
-        yield from query.limit(_ALL).to_batches(batch_size=_BATCH)
+        yield from query.limit(ALL_ROWS).to_batches(batch_size=_BATCH)
 
 
 def _opened(database: Any, name: str, version: int | None) -> Any:

@@ -123,21 +123,26 @@ class Tuning:
         """What serves each project that was ever tuned, and why nothing is tuned now."""
         stores = self._stores
         projects: list[dict[str, Any]] = []
+        running: str | None = None
         for project in stores.projects.all():
-            found = stores.embeddings.all(project.id)
-            if found:
-                last = embeddings.told(found[-1], project.name)
+            if project.id == self._project:
+                running = project.name
+            last = stores.embeddings.last(project.id)
+            if last is not None:
                 projects.append(
                     {
                         "project": project.name,
                         "version": stores.embeddings.serving(project.id) or embeddings.PACKAGED,
-                        "last": {name: last[name] for name in ("version", "state", "reason")},
+                        "last": {
+                            "version": last.version,
+                            "state": last.state,
+                            "reason": last.reason,
+                        },
                     }
                 )
-        running = {project.id: project.name for project in stores.projects.all()}
         return {
             "learns": self._learns(),
-            "running": running.get(self._project),
+            "running": running,
             "reason": self._reason,
             "projects": projects,
         }

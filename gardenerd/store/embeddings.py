@@ -99,11 +99,23 @@ class Embeddings:
         """Raises:
         NotFoundError: no such version.
         """
-        found = {each.version: each for each in self.all(project)}
-        if version not in found:
-            kept = ", ".join([*(e.version for e in found.values() if e.kept), "packaged"])
+        row = self._database.row(
+            "SELECT * FROM embeddings WHERE project = ? AND version = ? AND state != 'forgotten'",
+            (project, version),
+        )
+        if row is None:
+            kept = ", ".join([*(e.version for e in self.all(project) if e.kept), "packaged"])
             raise NotFoundError(f"there is no embedding {version!r}", hint=f"there are: {kept}")
-        return found[version]
+        return _embedding(row)
+
+    def last(self, project: str) -> Embedding | None:
+        """What came of the last tuning; None where there was none, or it was forgotten."""
+        row = self._database.row(
+            "SELECT * FROM embeddings WHERE project = ? AND state != 'forgotten' "
+            "ORDER BY number DESC LIMIT 1",
+            (project,),
+        )
+        return None if row is None else _embedding(row)
 
     def all(self, project: str | None = None) -> list[Embedding]:
         """Oldest first, without those that were forgotten."""

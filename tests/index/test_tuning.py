@@ -11,11 +11,13 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
 from gardenerd.core.tuning import decide
 from gardenerd.errors import CancelledError, ModelError, RefusedError
 from gardenerd.index.build import index_files
 from gardenerd.index.embed import FOLDER, StaticEmbedder
+from gardenerd.index.embedding.counts import Counts
 from gardenerd.index.embedding.tuned import TunedRows, load
 from gardenerd.index.queries import EncodeQuery, TunedQueries
 from gardenerd.index.reader import TableReader, project_rows
@@ -268,7 +270,8 @@ def test_answers_of_one_question_are_not_its_wrong_answers(packaged: StaticEmbed
             kind="commit", file="f", key=key, question=f"{key} it", passage=passage, held_out=False
         )
 
-    found = as_arrays([pair("a", "x"), pair("a", "y"), pair("b", "x")], ["z"], packaged)
+    counts = Counts(Tokenizer.from_file(str(FOLDER / "tokenizer.json")))
+    found = as_arrays([pair("a", "x"), pair("a", "y"), pair("b", "x")], ["z"], packaged, counts)
     answers = training._Answers(found)  # pyright: ignore[reportPrivateUsage]
     chosen, wrong = np.array([0, 2]), np.array([0, 1, 2])  # x, y and z
     assert answers.also(chosen, wrong).tolist() == [

@@ -23,6 +23,7 @@ from scipy.sparse import csr_array, diags_array, vstack
 
 from gardenerd.index.embedding.counts import Counts, Rows
 from gardenerd.index.embedding.passage import PASSAGE_CHARACTERS, SYMBOL_WEIGHT
+from gardenerd.index.embedding.tuned import in_bytes
 from gardenerd.index.embedding.words import pipeline
 
 if TYPE_CHECKING:
@@ -282,9 +283,7 @@ def save(table: NDArray[np.float32], tokenizer: Tokenizer, folder: Path) -> None
     from safetensors.numpy import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    largest = np.maximum(np.abs(table).max(axis=1), 1e-12)
-    weights = (largest / 127).astype(np.float32)
-    embeddings = np.rint(table / weights[:, None]).astype(np.int8)
+    embeddings, weights = in_bytes(table)
     save_file({"embeddings": embeddings, "weights": weights}, folder / "model.safetensors")
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
     config = {

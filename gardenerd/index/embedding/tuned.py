@@ -37,7 +37,7 @@ class TunedRows:
     ) -> TunedRows:
         """What differs between two tables, as it is when it was written and read again."""
         pieces = np.flatnonzero((before != after).any(axis=1)).astype(np.int32)
-        rows, scales = _in_bytes(after[pieces])
+        rows, scales = in_bytes(after[pieces])
         return cls(parent, pieces, rows * scales[:, None])
 
     def summed(self, table: NDArray[np.float32], pieces: NDArray[np.int32]) -> NDArray[np.float32]:
@@ -58,7 +58,7 @@ class TunedRows:
         """Write ``file``; gives its fingerprint."""
         from safetensors.numpy import save_file
 
-        rows, scales = _in_bytes(self.rows)
+        rows, scales = in_bytes(self.rows)
         save_file(
             {"pieces": self.pieces, "rows": rows, "scales": scales},
             file,
@@ -99,7 +99,7 @@ def fingerprint(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
-def _in_bytes(rows: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+def in_bytes(rows: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Each row as whole numbers up to 127, and what they are multiplied by."""
     largest = np.abs(rows).max(axis=1, initial=0.0)
     scales = (np.maximum(largest, 1e-12) / 127).astype(np.float32)

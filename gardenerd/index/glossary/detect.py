@@ -48,8 +48,7 @@ _ENGLISH = frozenset(
 )
 
 # Small words that English does not have, and that no two of these languages mean differently
-# often: a query has two of them, or a telling one.
-# Small words: two of a language tell it, unless as many are English.
+# often: two of a language tell it, unless as many are English.
 _SMALL = {
     "de": "der das den dem des ein eine einen einem einer eines und oder nicht kein keine keinen "
     "ist sind wird werden wurde wurden wo wie wer wann warum wenn falls bei beim mit von vom zum "

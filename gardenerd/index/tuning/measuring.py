@@ -9,11 +9,11 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
-from gardenerd.index.embed import FOLDER, StaticEmbedder
+from gardenerd.index.embed import StaticEmbedder
 from gardenerd.index.embedding.counts import Counts, Rows
 from gardenerd.index.tuning.pairs import Pair
+from gardenerd.index.tuning.training import directions
 from gardenerd.workers.tune_jobs import HeldOutPair
 
 Floats = NDArray[np.float32]
@@ -23,13 +23,15 @@ _TOGETHER = 512
 
 
 class Exam:
-    """The held-out questions of a project, to be put to several tables.
+    """The held-out questions of a project, to be put to the packaged table, to the incumbent's, and
+    to one candidate after the other: tables are (vocabulary, dimensions).
 
     All are asked among the project's code, whose vectors are those of the packaged table.
     """
 
-    def __init__(self, pairs: Sequence[Pair], packaged: StaticEmbedder) -> None:
-        counts = Counts(Tokenizer.from_file(str(FOLDER / "tokenizer.json")))
+    def __init__(
+        self, pairs: Sequence[Pair], packaged: StaticEmbedder, incumbent: Floats, counts: Counts
+    ) -> None:
         self._parts: list[_Part] = []
         for kind in ("docstring", "commit"):
             asked = [pair for pair in pairs if pair.kind == kind and pair.held_out]
@@ -51,17 +53,14 @@ class Exam:
                     [key if kind == "commit" else files[key] for key in answers],
                 )
             )
+        self._before = [(part.ranks(packaged.table), part.ranks(incumbent)) for part in self._parts]
 
-    def compare(self, packaged: Floats, incumbent: Floats, candidate: Floats) -> list[HeldOutPair]:
-        """Every question under three tables, each (vocabulary, dimensions)."""
+    def compare(self, candidate: Floats) -> list[HeldOutPair]:
+        """Every question under the three tables."""
         return [
             HeldOutPair(kind=part.kind, cluster=cluster, packaged=a, incumbent=b, candidate=c)
-            for part in self._parts
-            for cluster, a, b, c in zip(
-                part.clusters,
-                *(part.ranks(table) for table in (packaged, incumbent, candidate)),
-                strict=True,
-            )
+            for part, before in zip(self._parts, self._before, strict=True)
+            for cluster, a, b, c in zip(part.clusters, *before, part.ranks(candidate), strict=True)
         ]
 
 
@@ -76,8 +75,7 @@ class _Part:
     clusters: Sequence[str]
 
     def ranks(self, table: Floats) -> list[float]:
-        sums = self.questions @ table
-        asked = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)
+        asked, _ = directions(self.questions @ table)
         return reciprocal_ranks(asked, self.shown, list(self.answers.values()))
 
 

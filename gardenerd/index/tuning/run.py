@@ -47,10 +47,12 @@ def run(job: TuneEmbedding, check: Callable[[], None] = lambda: None) -> TuneRep
     trained = [pair for pair in found if pair.question and not pair.held_out]
     recipe = Recipe(seconds=job.seconds, seed=job.seed)
     beside = [pair.passage for pair in found if pair.held_out]
-    tuned = tune(packaged.table, as_arrays(trained, beside, packaged), recipe, check)
+    counts = Counts(Tokenizer.from_file(str(FOLDER / "tokenizer.json")))
+    arrays = as_arrays(trained, beside, packaged, counts)
+    tuned = tune(packaged.table, arrays, recipe, check)
     finite = bool(np.isfinite(tuned.table).all()) and all(map(math.isfinite, tuned.losses))
-    exam = Exam(found, packaged)
     incumbent = _incumbent(job.incumbent, packaged).on(packaged.table)
+    exam = Exam(found, packaged, incumbent, counts)
     kinds = ("docstring", "commit", "answer")
 
     def at(strength: float) -> TuneReport:
@@ -63,7 +65,7 @@ def run(job: TuneEmbedding, check: Callable[[], None] = lambda: None) -> TuneRep
             digest=digest,
             pairs={kind: sum(pair.kind == kind for pair in trained) for kind in kinds},
             pieces=len(candidate.pieces),
-            held_out=exam.compare(packaged.table, incumbent, candidate.on(packaged.table)),
+            held_out=exam.compare(candidate.on(packaged.table)),
             finite=finite,
             strength=strength,
             steps=tuned.steps,
@@ -80,7 +82,9 @@ def run(job: TuneEmbedding, check: Callable[[], None] = lambda: None) -> TuneRep
     return at(STRENGTHS[-1])
 
 
-def as_arrays(pairs: Sequence[Pair], beside: Sequence[str], packaged: StaticEmbedder) -> Pairs:
+def as_arrays(
+    pairs: Sequence[Pair], beside: Sequence[str], packaged: StaticEmbedder, counts: Counts
+) -> Pairs:
     """What is trained on; pairs that have no word on one side are left out.
 
     Args:
@@ -88,7 +92,6 @@ def as_arrays(pairs: Sequence[Pair], beside: Sequence[str], packaged: StaticEmbe
             that are held out are among them: else the rows would learn to keep away from all code
             but that.
     """
-    counts = Counts(Tokenizer.from_file(str(FOLDER / "tokenizer.json")))
     questions = counts([pair.question for pair in pairs])
     passages = list(dict.fromkeys([*(pair.passage for pair in pairs), *beside]))
     at = {passage: number for number, passage in enumerate(passages)}

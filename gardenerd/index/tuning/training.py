@@ -180,7 +180,7 @@ def _gradient(
 
     Each question is told from all of ``shown``, and each answer from the other questions.
     """
-    asked, lengths = _directions(questions @ table)
+    asked, lengths = directions(questions @ table)
     logits = scale * (asked @ shown.T)
     logits[also] = -1e4
     size = len(asked)
@@ -199,7 +199,8 @@ def _gradient(
     return loss, questions.T @ ((gradient - along * asked) / lengths), by_scale
 
 
-def _directions(sums: Floats) -> tuple[Floats, Floats]:
+def directions(sums: Floats) -> tuple[Floats, Floats]:
+    """Rows as they are at length one, and the lengths that they had."""
     lengths = np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)
     return sums / lengths, lengths
 
