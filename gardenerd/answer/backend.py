@@ -12,10 +12,22 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+import msgspec
+
 from gardenerd.workers.jobs import AdapterRef
 
 Message = dict[str, str]
 """``role`` (system, user, assistant) and ``content``, as chat templates and servers take it."""
+
+
+class Drawing(msgspec.Struct, frozen=True, kw_only=True):
+    """How the next token is drawn among the probable ones. The same seed draws the same text."""
+
+    temperature: float
+    """Above 0; 1 draws by the model's own probabilities, less keeps closer to the likeliest."""
+    top_p: float
+    """Only the likeliest tokens that make up this share of the probability are drawn from."""
+    seed: int
 
 
 class Writing(Protocol):
@@ -56,12 +68,18 @@ class Session(Protocol):
         ...
 
     def chat(
-        self, messages: Sequence[Message], *, max_tokens: int, check: Callable[[], None]
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int,
+        check: Callable[[], None],
+        drawing: Drawing | None = None,
     ) -> Writing:
         """What the assistant says next.
 
         Args:
             check: called between tokens; raises to break off.
+            drawing: None takes the likeliest token each time.
 
         Raises:
             ModelError: it cannot chat, or the messages do not fit its window.
@@ -69,7 +87,13 @@ class Session(Protocol):
         ...
 
     def fill(
-        self, prefix: str, suffix: str, *, max_tokens: int, check: Callable[[], None]
+        self,
+        prefix: str,
+        suffix: str,
+        *,
+        max_tokens: int,
+        check: Callable[[], None],
+        drawing: Drawing | None = None,
     ) -> Writing:
         """What belongs between two texts, each cut at its far end to fit."""
         ...

@@ -11,11 +11,11 @@ import torch
 from jinja2.exceptions import TemplateError
 from transformers.utils import logging as transformers_logging
 
-from gardenerd.answer.backend import Message
+from gardenerd.answer.backend import Drawing, Message
 from gardenerd.answer.chat import without_system
 from gardenerd.answer.local.adapters import AdapterShelf
 from gardenerd.answer.local.decode import IncrementalDecoder
-from gardenerd.answer.local.generate import greedy
+from gardenerd.answer.local.generate import generate
 from gardenerd.answer.local.prompt import Prompt, completion_prompt
 from gardenerd.answer.local.vocabulary import Vocabulary
 from gardenerd.errors import AdapterError, ModelError
@@ -104,7 +104,12 @@ class LocalSession:
         return self._vocabulary.clean(text)
 
     def chat(
-        self, messages: Sequence[Message], *, max_tokens: int, check: Callable[[], None]
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int,
+        check: Callable[[], None],
+        drawing: Drawing | None = None,
     ) -> LocalWriting:
         """What the assistant says next.
 
@@ -118,10 +123,16 @@ class LocalSession:
                 f"{self.window - max_tokens} before its answer",
                 hint="ask a shorter question",
             )
-        return self._write(Prompt(ids=ids, room=max_tokens), check)
+        return self._write(Prompt(ids=ids, room=max_tokens), check, drawing)
 
     def fill(
-        self, prefix: str, suffix: str, *, max_tokens: int, check: Callable[[], None]
+        self,
+        prefix: str,
+        suffix: str,
+        *,
+        max_tokens: int,
+        check: Callable[[], None],
+        drawing: Drawing | None = None,
     ) -> LocalWriting:
         prompt = completion_prompt(
             prefix,
@@ -132,11 +143,18 @@ class LocalSession:
             window=self.window,
             max_tokens=max_tokens,
         )
-        return self._write(prompt, check)
+        return self._write(prompt, check, drawing)
 
-    def _write(self, prompt: Prompt, check: Callable[[], None]) -> LocalWriting:
-        tokens = greedy(
-            self.base.model, prompt.ids, room=prompt.room, ends=self._vocabulary.ends, check=check
+    def _write(
+        self, prompt: Prompt, check: Callable[[], None], drawing: Drawing | None
+    ) -> LocalWriting:
+        tokens = generate(
+            self.base.model,
+            prompt.ids,
+            room=prompt.room,
+            ends=self._vocabulary.ends,
+            check=check,
+            drawing=drawing,
         )
         return LocalWriting(tokens, prompt.room, self._vocabulary.decode)
 
