@@ -21,7 +21,7 @@ from gardenerd.answer.local.vocabulary import Vocabulary
 from gardenerd.errors import AdapterError, ModelError
 from gardenerd.models.info import weight_files
 from gardenerd.models.load import Base, load_base
-from gardenerd.workers.jobs import AdapterRef
+from gardenerd.workers.jobs import AdapterRef, Surroundings
 
 # Reading the prompt takes most of the time of a completion on a processor: a model with a window of
 # 32,768 tokens would read for minutes.
@@ -95,6 +95,8 @@ class LocalSession:
         self.window = window
         self.name = base.info.name
         self.can_chat = base.info.chat
+        fill = vocabulary.fill
+        self.knows_repositories = fill is not None and fill.repository is not None
         self._vocabulary = vocabulary
 
     def count(self, text: str) -> int:
@@ -133,6 +135,7 @@ class LocalSession:
         max_tokens: int,
         check: Callable[[], None],
         drawing: Drawing | None = None,
+        around: Surroundings | None = None,
     ) -> LocalWriting:
         prompt = completion_prompt(
             prefix,
@@ -142,6 +145,7 @@ class LocalSession:
             begin=self.base.tokenizer.bos_token_id,
             window=self.window,
             max_tokens=max_tokens,
+            around=around,
         )
         return self._write(prompt, check, drawing)
 
