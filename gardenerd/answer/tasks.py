@@ -79,6 +79,7 @@ def complete(job: CompleteCode, session: Session, context: Context) -> Generated
         seconds=time.monotonic() - started,
         variants=list(found.values())[1:],
         shown=_shown(around, session),
+        window=session.window,
     )
 
 
@@ -116,6 +117,7 @@ def answer(job: AnswerQuestion, session: Session, context: Context) -> Generated
         warning=session.warning,
         seconds=time.monotonic() - started,
         shown=composed.parts,
+        window=session.window,
         dropped_turns=composed.dropped,
         removed=shape.removed,
     )

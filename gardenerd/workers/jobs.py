@@ -344,6 +344,8 @@ class Generated(msgspec.Struct, kw_only=True, frozen=True):
     """Others, after the first."""
     shown: list[Part] = msgspec.field(default_factory=list[Part])
     """What the model was shown, in order."""
+    window: int = 0
+    """Tokens that the model reads and writes at most."""
     dropped_turns: int = 0
     """Of the conversation, the oldest, for which there was no room."""
     removed: int = 0
