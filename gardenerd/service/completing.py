@@ -114,6 +114,7 @@ class Completing:
             "seconds": generated.seconds,
             "warning": generated.warning,
             "completions": completions,
+            "window": generated.window,
             "context": [
                 {
                     "kind": part.kind,

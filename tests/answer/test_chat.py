@@ -55,9 +55,9 @@ def test_a_conversation_goes_on_word_for_word() -> None:
     # What was shown already is not shown again, and may still be cited.
     assert second.messages[3]["content"].count("<source") == 0
     assert second.sources == SOURCES
-    assert [(part.kind, part.turn) for part in second.parts] == [
-        ("system", -1), ("source", 0), ("source", 0), ("question", 0), ("turn", 0), ("question", -1),
-    ]  # fmt: skip
+    kinds = ["system", "source", "source", "question", "turn", "question"]
+    assert [part.kind for part in second.parts] == kinds
+    assert [part.turn for part in second.parts] == [-1, 0, 0, 0, 0, -1]
     third = composed("and?", 1_000, [turn, Turn(question="and then?", answer="that", sources=[])])
     assert third.messages[:4] == second.messages
 
