@@ -149,7 +149,8 @@ def _part(part: dict[str, Any]) -> str:
     head = "" if turn is None else "earlier: "
     if part.get("path"):
         return clean(f"{head}{part['path']}:{part['start_line']}-{part['end_line']}")
-    return head + {"system": "instructions", "turn": "answer"}.get(part["kind"], part["kind"])
+    kind = str(part["kind"])
+    return head + {"system": "instructions", "turn": "answer"}.get(kind, kind)
 
 
 class _Stream:
