@@ -26,6 +26,7 @@ from gardenerd.service.forgetting import Forgetting
 from gardenerd.service.indexing import Indexing
 from gardenerd.service.learning import Learning
 from gardenerd.service.operations import Operations
+from gardenerd.service.precedence import Precedence
 from gardenerd.service.selection import Selection
 from gardenerd.service.tuning import Tuning
 from gardenerd.settings import Settings, parse_duration
@@ -140,6 +141,7 @@ class Daemon:
             stores=self._stores,
             indexing=self._indexing,
             search=self._search,
+            precedence=Precedence(self._index),
         )
         selection = Selection(home=home, settings=settings, stores=self._stores)
         answering = Answering(
