@@ -15,9 +15,9 @@ import msgspec
 from gardenerd.core import extractive
 from gardenerd.core.suggestions import likeness
 from gardenerd.errors import IndexUnavailableError, NotFoundError, RefusedError
-from gardenerd.models.info import BaseInfo, find_base, inspect
 from gardenerd.paths import Home
 from gardenerd.service import embeddings
+from gardenerd.service.base import BaseInUse
 from gardenerd.service.embeddings import TUNABLE
 from gardenerd.service.indexing import Indexing
 from gardenerd.settings import Settings
@@ -57,6 +57,7 @@ class Answering:
         home: Home,
         settings: Settings,
         stores: Stores,
+        base: BaseInUse,
         indexing: Indexing,
         search: Child,
         model: Child,
@@ -64,6 +65,7 @@ class Answering:
         self._home = home
         self._settings = settings
         self._stores = stores
+        self._base = base
         self._indexing = indexing
         self._search = search
         self._model = model
@@ -87,7 +89,7 @@ class Answering:
         _check_question(wanted.question, "question")
         projects = self._projects(wanted.project)
         hits = await self._hits(wanted.question, max(wanted.k, _ASK_HITS), projects)
-        base = await asyncio.to_thread(self.base)
+        base = await asyncio.to_thread(self._base.info)
         adapter, warning = None, ""
         if base.chat and hits:
             owner = next(p for p in projects if p.id == hits[0].project)
@@ -135,7 +137,7 @@ class Answering:
         prefix, suffix = await asyncio.to_thread(_split, path, wanted.line, wanted.column)
         found = self._stores.projects.containing(path.resolve())
         project = found[0] if found else None
-        base = await asyncio.to_thread(self.base)
+        base = await asyncio.to_thread(self._base.info)
         generated = await self._model.call(
             CompleteCode(
                 base=base.folder,
@@ -183,7 +185,7 @@ class Answering:
         else:
             found = self._stores.projects.containing(Path(wanted.paths[0]).resolve())
             project = found[0] if found else self._only_project()
-        base = await asyncio.to_thread(self.base)
+        base = await asyncio.to_thread(self._base.info)
         scores = await self._model.call(
             ScoreTexts(
                 base=base.folder,
@@ -198,16 +200,6 @@ class Answering:
             "adapter": scores.adapter,
             "warning": scores.warning,
         }
-
-    def base(self) -> BaseInfo:
-        """The base model in use; reads files, so call it in a thread.
-
-        Raises:
-            ModelError: it is missing or damaged.
-        """
-        name = self._settings.model.base
-        folder = find_base(name, self._home)
-        return inspect(folder, name=name, cache=self._home.models / "fingerprints.json")
 
     # --- parts --------------------------------------------------------------------------------
 

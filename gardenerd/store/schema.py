@@ -215,4 +215,19 @@ CREATE TABLE embedding_serving (
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS: Final[list[str]] = [_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH]
+_EIGHTH: Final = """
+-- what a version of another base was when that base was left: 'serving', 'previous' to what
+-- served, 'retired' or 'candidate'; it is that again when its base comes back
+ALTER TABLE adapters ADD COLUMN waits TEXT NOT NULL DEFAULT '';
+"""
+
+MIGRATIONS: Final[list[str]] = [
+    _FIRST,
+    _SECOND,
+    _THIRD,
+    _FOURTH,
+    _FIFTH,
+    _SIXTH,
+    _SEVENTH,
+    _EIGHTH,
+]
