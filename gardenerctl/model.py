@@ -26,24 +26,22 @@ _LOOK_S = 600.0
 
 
 def model(arguments: argparse.Namespace, console: Console) -> int:
-    action = arguments.action or "list"
-    if arguments.name is None and action in ("pull", "use", "rm"):
+    action, name = arguments.action or "list", str(arguments.name or "")
+    if not name and action in ("pull", "use", "rm"):
         raise UsageError(f"which model? gardenerctl model {action} NAME", hint="gardenerctl model")
-    if arguments.name is not None and action == "list":
-        raise UsageError(
-            "list takes no name", hint=f"gardenerctl model show {clean(arguments.name)}"
-        )
+    if name and action == "list":
+        raise UsageError("list takes no name", hint=f"gardenerctl model show {clean(name)}")
     if arguments.revision is not None and action != "pull":
         raise UsageError("a revision is given to pull alone", hint="gardenerctl model pull NAME")
     match action:
         case "pull":
-            return _pull(arguments.name, arguments.revision, console)
+            return _pull(name, arguments.revision, console)
         case "show":
-            return _show(arguments.name and _named(arguments.name), console)
+            return _show(_named(name) if name else None, console)
         case "use":
-            return _say(UseModel(name=_named(arguments.name)), console)
+            return _say(UseModel(name=_named(name)), console)
         case "rm":
-            return _say(RemoveModel(name=arguments.name), console)
+            return _say(RemoveModel(name=name), console)
         case _:
             return _list(console)
 

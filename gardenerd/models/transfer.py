@@ -13,7 +13,6 @@ from gardenerd.errors import ModelError, StorageError
 from gardenerd.models.hub import Hub, Listing
 from gardenerd.models.origin import RemoteFile, matches
 
-_PIECE = 1 << 20
 # Of a connection that breaks off: tried again so often without a byte between.
 _ATTEMPTS = 6
 _FIRST_WAIT_S = 0.5
@@ -127,7 +126,7 @@ class Transfer:
                 start = 0
             with part.open("r+b" if start else "wb") as target:
                 target.seek(start)
-                for piece in response.iter_raw(_PIECE):
+                for piece in response.iter_raw():  # as they come: what is gathered can be lost
                     self._check()
                     if target.tell() + len(piece) > file.size:
                         raise ModelError(

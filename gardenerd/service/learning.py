@@ -16,14 +16,14 @@ from gardenerd.core import effects, events
 from gardenerd.core.machine import Loop, step
 from gardenerd.core.pace import Verdict
 from gardenerd.core.turns import next_turn
-from gardenerd.errors import GardenerError, ModelError, RefusedError, WorkerError
+from gardenerd.errors import GardenerError, RefusedError, WorkerError
 from gardenerd.host import Host, energy
 from gardenerd.paths import Home
 from gardenerd.service import backlog, needs, promoting, versions
 from gardenerd.service.base import BaseInUse
 from gardenerd.service.following import Following
 from gardenerd.service.pacing import Pacing
-from gardenerd.service.preparing import TooLittle, prepare, read_job
+from gardenerd.service.preparing import TooLittle, made_for, prepare, read_job
 from gardenerd.service.presence import Presence
 from gardenerd.settings import Settings
 from gardenerd.store.projects import Project
@@ -170,7 +170,7 @@ class Learning:
             )
             # What it was given is not to be learned from any more.
             forgetting = self._forgetting(run.project)
-            left = resumable and not self._of_base(run.id)
+            left = resumable and not made_for(self._base, self._home.run_folder(run.id))
             if resumable and not left and not forgetting and not self.loop.busy:
                 attended = bool(run.settings.get("attended"))
                 self._following.begin(run.id)
@@ -254,14 +254,6 @@ class Learning:
 
     def _forgetting(self, project: str | None = None) -> bool:
         return bool(self._stores.forgotten.pending(project))
-
-    def _of_base(self, run: str) -> bool:
-        """Whether the frozen inputs of ``run`` are for the base that serves; a base that cannot be
-        read is for the run to tell."""
-        try:
-            return read_job(self._home.run_folder(run)).base == str(self._base.folder())
-        except ModelError:
-            return True
 
     def _lift_pause(self) -> None:
         until = self.paused_until

@@ -18,6 +18,7 @@ from gardenerd.core import probation
 from gardenerd.core.holdout import held_out
 from gardenerd.core.replay import compose
 from gardenerd.core.slices import slices
+from gardenerd.errors import ModelError
 from gardenerd.models.info import resolve, train_defaults
 from gardenerd.paths import Home
 from gardenerd.service import fresh
@@ -127,6 +128,15 @@ def set_size(job: TrainAdapter, last: Run | None, new: int, settings: Settings) 
 def read_job(folder: Path) -> TrainAdapter:
     """The job that :func:`prepare` froze in ``folder``."""
     return msgspec.json.decode((folder / _JOB).read_bytes(), type=TrainAdapter)
+
+
+def made_for(base: BaseInUse, folder: Path) -> bool:
+    """Whether the run in ``folder`` trains for ``base``; one that cannot be read is for the run to
+    tell."""
+    try:
+        return read_job(folder).base == str(base.folder())
+    except ModelError:
+        return True
 
 
 def read_set(folder: Path) -> list[Example]:

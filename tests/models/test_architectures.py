@@ -106,7 +106,7 @@ def _learn(model: Any, rows: torch.Tensor) -> list[float]:
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-        losses.append(float(loss))
+        losses.append(loss.item())
     return losses
 
 
