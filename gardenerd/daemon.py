@@ -26,6 +26,7 @@ from gardenerd.service.indexing import Indexing
 from gardenerd.service.learning import Learning
 from gardenerd.service.models import Models
 from gardenerd.service.operations import Operations
+from gardenerd.service.precedence import Precedence
 from gardenerd.service.switching import Switching
 from gardenerd.service.tuning import Tuning
 from gardenerd.settings import Settings, parse_duration
@@ -149,6 +150,7 @@ class Daemon:
             base=base,
             indexing=self._indexing,
             search=self._search,
+            precedence=Precedence(self._index),
             model=self._model,
         )
         self._switching = Switching(

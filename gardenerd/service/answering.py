@@ -20,6 +20,7 @@ from gardenerd.service import embeddings
 from gardenerd.service.base import BaseInUse
 from gardenerd.service.embeddings import TUNABLE
 from gardenerd.service.indexing import Indexing
+from gardenerd.service.precedence import Precedence
 from gardenerd.settings import Settings
 from gardenerd.store.feedback import Given
 from gardenerd.store.projects import Project
@@ -60,6 +61,7 @@ class Answering:
         base: BaseInUse,
         indexing: Indexing,
         search: Child,
+        precedence: Precedence,
         model: Child,
     ) -> None:
         self._home = home
@@ -68,6 +70,7 @@ class Answering:
         self._base = base
         self._indexing = indexing
         self._search = search
+        self._precedence = precedence
         self._model = model
 
     async def search(self, wanted: Search) -> dict[str, Any]:
@@ -229,7 +232,8 @@ class Answering:
         ids = [project.id for project in projects]
         job = SearchIndex(query=query, k=k, projects=ids, tuned=tuned)
         try:
-            found = await self._search.call(job, Hits, retry=True)
+            with self._precedence.taken():
+                found = await self._search.call(job, Hits, retry=True)
         except IndexUnavailableError:
             await self._indexing.check_index()
             found = await self._search.call(job, Hits, retry=True)
