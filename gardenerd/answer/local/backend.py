@@ -7,7 +7,6 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
 from jinja2.exceptions import TemplateError
 from transformers.utils import logging as transformers_logging
 
@@ -19,15 +18,13 @@ from gardenerd.answer.local.generate import generate
 from gardenerd.answer.local.prompt import Prompt, completion_prompt
 from gardenerd.answer.local.vocabulary import Vocabulary
 from gardenerd.errors import AdapterError, ModelError
-from gardenerd.models.info import weight_files
-from gardenerd.models.load import Base, load_base
+from gardenerd.models.device import load_for_serving
+from gardenerd.models.load import Base
 from gardenerd.workers.jobs import AdapterRef, Surroundings
 
 # Reading the prompt takes most of the time of a completion on a processor: a model with a window of
 # 32,768 tokens would read for minutes.
 _MAX_WINDOW = 4_096
-# Bytes of weights above which half precision is worth more than exactness.
-_EXACT_BYTES = 200_000_000
 
 
 class LocalBackend:
@@ -50,7 +47,7 @@ class LocalBackend:
         self._load()
 
     def _load(self) -> None:
-        self.base = load_base(self._folder, dtype=_dtype(self._folder), cache=self._cache)
+        self.base = load_for_serving(self._folder, cache=self._cache)
         self._vocabulary = Vocabulary(self.base)
         self._shelf = AdapterShelf(self.base)
         config = self.base.model.config.get_text_config()
@@ -196,9 +193,3 @@ def _render(base: Base, messages: Sequence[Message]) -> list[int]:
     except TemplateError:  # Gemma's refuses a system role
         text = apply(without_system(messages))
     return base.tokenizer.encode(text, add_special_tokens=False)
-
-
-def _dtype(folder: Path) -> torch.dtype:
-    """float32 for a small model; a large one has half the weight to read for each token."""
-    size = sum(file.stat().st_size for file in weight_files(folder))
-    return torch.float32 if size <= _EXACT_BYTES else torch.bfloat16
