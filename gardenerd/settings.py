@@ -66,12 +66,16 @@ class Model(_Section, frozen=True, kw_only=True):
     """As in ollama: a duration, ``0`` unloads after each answer, ``-1`` keeps it for good."""
     max_adapters: int = 3
     """Adapters kept in memory beside the base; the least recently used one goes."""
+    max_memory_mb: int = 4_096
+    """Of the model worker, as the system counts it. Texts read before give way first, then adapters
+    that nobody uses; what then has no room is refused with both figures."""
     max_new_tokens: int = 256
 
     def problems(self) -> list[str]:
         return [
             *_duration("keep_alive", self.keep_alive),
             *_between("max_adapters", self.max_adapters, 1, 64),
+            *_between("max_memory_mb", self.max_memory_mb, 256, 16_000_000),
             *_between("max_new_tokens", self.max_new_tokens, 1, 32_768),
         ]
 

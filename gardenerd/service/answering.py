@@ -99,6 +99,7 @@ class Answering:
                     sources=hits[: wanted.k],
                     max_tokens=self._settings.model.max_new_tokens,
                     max_adapters=self._settings.model.max_adapters,
+                    max_memory_mb=self._settings.model.max_memory_mb,
                 ),
                 Generated,
                 on_update=lambda body: say(msgspec.json.decode(body, type=TextPiece).text),
@@ -145,6 +146,7 @@ class Answering:
                 suffix=suffix,
                 max_tokens=wanted.max_tokens or self._settings.model.max_new_tokens,
                 max_adapters=self._settings.model.max_adapters,
+                max_memory_mb=self._settings.model.max_memory_mb,
             ),
             Generated,
             on_update=lambda body: say(msgspec.json.decode(body, type=TextPiece).text),
@@ -190,6 +192,7 @@ class Answering:
                 adapter=self._adapter(project, wanted.adapter),
                 paths=wanted.paths,
                 max_adapters=self._settings.model.max_adapters,
+                max_memory_mb=self._settings.model.max_memory_mb,
             ),
             Scores,
         )

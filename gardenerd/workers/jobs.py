@@ -245,6 +245,7 @@ class CompleteCode(Job, kw_only=True, frozen=True):
     suffix: str
     max_tokens: int = 128
     max_adapters: int = 3
+    max_memory_mb: int = 4_096
 
 
 class AnswerQuestion(Job, kw_only=True, frozen=True):
@@ -256,6 +257,7 @@ class AnswerQuestion(Job, kw_only=True, frozen=True):
     sources: list[Hit]
     max_tokens: int = 256
     max_adapters: int = 3
+    max_memory_mb: int = 4_096
 
 
 class ScoreTexts(Job, kw_only=True, frozen=True):
@@ -266,6 +268,7 @@ class ScoreTexts(Job, kw_only=True, frozen=True):
     paths: list[str]
     """Absolute."""
     max_adapters: int = 3
+    max_memory_mb: int = 4_096
 
 
 class TextPiece(msgspec.Struct, kw_only=True, frozen=True):
