@@ -20,17 +20,23 @@ _TIMEOUT_S = 300.0
 def ask(arguments: argparse.Namespace, console: Console) -> int:
     question = read_text(arguments.question, "question")
     streamed = _Stream(console)
+    wanted = Ask(
+        question=question,
+        project=arguments.project,
+        continued=arguments.continued,
+        model=arguments.model,
+        adapter=arguments.adapter,
+        stream=not (arguments.no_stream or console.as_json),
+    )
     with Client(find_home()) as client:
-        body = client.call(
-            Ask(question=question, project=arguments.project),
-            on_update=streamed.take,
-            timeout_s=_TIMEOUT_S,
-        )
+        body = client.call(wanted, on_update=streamed.take, timeout_s=_TIMEOUT_S)
     if console.as_json:
         console.object_line(body)
         return 0
     streamed.finish(body.get("text", ""))
     show_sources(body.get("sources") or [], console)
+    if arguments.context:
+        show_context(body, console)
     _foot(body, console)
     return 0
 
@@ -46,6 +52,9 @@ def complete(arguments: argparse.Namespace, console: Console) -> int:
                 column=column,
                 max_tokens=arguments.max_tokens,
                 adapter=arguments.adapter,
+                n=arguments.n,
+                seed=arguments.seed,
+                stream=not (arguments.no_stream or console.as_json),
             ),
             on_update=streamed.take,
             timeout_s=_TIMEOUT_S,
@@ -54,6 +63,13 @@ def complete(arguments: argparse.Namespace, console: Console) -> int:
         console.document(body)
         return 0
     streamed.finish(body.get("text", ""))
+    others = (body.get("completions") or [])[1:]
+    for number, other in enumerate(others, 2):
+        head = f"--- {number} of {len(others) + 1}: gardenerctl feedback {other['answer']} good|bad"
+        console.line(console.style(head, "dim"))
+        console.line(clean(other["text"]))
+    if arguments.context:
+        show_context(body, console)
     _foot(body, console)
     return 0
 
@@ -112,7 +128,30 @@ def show_sources(sources: list[dict[str, Any]], console: Console) -> None:
         state = hit.get("state", "fresh")
         text = f"  [{number}] {hit['path']}:{hit['start_line']}-{hit['end_line']}"
         text += f"  {hit['symbol']}" if hit.get("symbol") else ""
+        text += "  (from an earlier question)" if hit.get("earlier") else ""
         console.line(clean(text) + (f"  ({state})" if state != "fresh" else ""))
+
+
+def show_context(body: dict[str, Any], console: Console) -> None:
+    """List what the model was shown, in order, and what each part took of its window."""
+    parts: list[dict[str, Any]] = body.get("context") or []
+    console.line()
+    if not parts:
+        console.line(console.style("context: nothing beside the file itself", "dim"))
+        return
+    rows = [[_part(part), f"{part['tokens']:,}" if part["tokens"] else "-"] for part in parts]
+    total = sum(part["tokens"] for part in parts)
+    window = body.get("window")
+    rows.append(["in all", f"{total:,}" + (f" of {window:,}" if window else "")])
+    console.table(["context", "tokens"], rows, right="lr")
+
+
+def _part(part: dict[str, Any]) -> str:
+    turn = part.get("turn")
+    head = "" if turn is None else "earlier: "
+    if part.get("path"):
+        return clean(f"{head}{part['path']}:{part['start_line']}-{part['end_line']}")
+    return head + {"system": "instructions", "turn": "answer"}.get(part["kind"], part["kind"])
 
 
 class _Stream:

@@ -20,10 +20,13 @@ from gardenerd.errors import AlreadyRunningError
 from gardenerd.host.schedule import Schedule
 from gardenerd.paths import Home
 from gardenerd.service.answering import Answering
+from gardenerd.service.completing import Completing
+from gardenerd.service.finding import Finding
 from gardenerd.service.forgetting import Forgetting
 from gardenerd.service.indexing import Indexing
 from gardenerd.service.learning import Learning
 from gardenerd.service.operations import Operations
+from gardenerd.service.serving import Serving
 from gardenerd.service.tuning import Tuning
 from gardenerd.settings import Settings, parse_duration
 from gardenerd.status import Reporter
@@ -131,12 +134,26 @@ class Daemon:
             search=self._search,
             publish=self._publish,
         )
-        answering = Answering(
+        finding = Finding(
             home=home,
             settings=settings,
             stores=self._stores,
             indexing=self._indexing,
             search=self._search,
+        )
+        serving = Serving(home=home, settings=settings, stores=self._stores)
+        answering = Answering(
+            settings=settings,
+            stores=self._stores,
+            finding=finding,
+            serving=serving,
+            model=self._model,
+        )
+        completing = Completing(
+            settings=settings,
+            stores=self._stores,
+            finding=finding,
+            serving=serving,
             model=self._model,
         )
         reporter = Reporter(
@@ -147,13 +164,16 @@ class Daemon:
             learning=self._learning,
             tuning=self._tuning,
             forgetting=self._forgetting,
+            serving=serving,
             workers=self._workers,
         )
         operations = Operations(
             home=home,
             stores=self._stores,
             indexing=self._indexing,
+            finding=finding,
             answering=answering,
+            completing=completing,
             forgetting=self._forgetting,
             learning=self._learning,
             tuning=self._tuning,

@@ -70,6 +70,8 @@ class Model(_Section, frozen=True, kw_only=True):
     """Of the model worker, as the system counts it. Texts read before give way first, then adapters
     that nobody uses; what then has no room is refused with both figures."""
     max_new_tokens: int = 256
+    repository_context: bool = True
+    """Completions see excerpts of other files, where the base was trained with such."""
 
     def problems(self) -> list[str]:
         return [

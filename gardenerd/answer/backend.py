@@ -14,7 +14,7 @@ from typing import Protocol
 
 import msgspec
 
-from gardenerd.workers.jobs import AdapterRef
+from gardenerd.workers.jobs import AdapterRef, Surroundings
 
 Message = dict[str, str]
 """``role`` (system, user, assistant) and ``content``, as chat templates and servers take it."""
@@ -56,6 +56,8 @@ class Session(Protocol):
     name: str
     """Of the base, for messages."""
     can_chat: bool
+    knows_repositories: bool
+    """It was trained to fill in code with other files of its repository before it."""
     window: int
     """Tokens of prompt and answer together."""
 
@@ -94,8 +96,13 @@ class Session(Protocol):
         max_tokens: int,
         check: Callable[[], None],
         drawing: Drawing | None = None,
+        around: Surroundings | None = None,
     ) -> Writing:
-        """What belongs between two texts, each cut at its far end to fit."""
+        """What belongs between two texts, each cut at its far end to fit.
+
+        Args:
+            around: shown before them, whole; only where :attr:`knows_repositories`.
+        """
         ...
 
 

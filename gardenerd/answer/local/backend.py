@@ -27,7 +27,7 @@ from gardenerd.answer.scoring import score_files
 from gardenerd.errors import AdapterError, ModelError
 from gardenerd.models.info import inspect, weight_files
 from gardenerd.models.load import Base, load_base
-from gardenerd.workers.jobs import AdapterRef, FileScore
+from gardenerd.workers.jobs import AdapterRef, FileScore, Surroundings
 
 # Reading the prompt takes most of the time of a completion on a processor: a model with a window of
 # 32,768 tokens would read for minutes.
@@ -119,6 +119,8 @@ class LocalSession:
         self.window = backend.window
         self.name = backend.base.info.name
         self.can_chat = backend.base.info.chat
+        fill = backend.vocabulary.fill
+        self.knows_repositories = fill is not None and fill.repository is not None
         self._backend = backend
         self._vocabulary = backend.vocabulary
 
@@ -158,6 +160,7 @@ class LocalSession:
         max_tokens: int,
         check: Callable[[], None],
         drawing: Drawing | None = None,
+        around: Surroundings | None = None,
     ) -> LocalWriting:
         prompt = completion_prompt(
             prefix,
@@ -167,6 +170,7 @@ class LocalSession:
             begin=self._backend.base.tokenizer.bos_token_id,
             window=self.window,
             max_tokens=max_tokens,
+            around=around,
         )
         return self._write(prompt, check, drawing)
 
