@@ -63,7 +63,8 @@ class Model(_Section, frozen=True, kw_only=True):
     base: str = "seedling"
     """``seedling`` (embedded), or a folder that holds a transformers causal language model."""
     keep_alive: str = "5m"
-    """As in ollama: a duration, ``0`` unloads after each answer, ``-1`` keeps it for good."""
+    """As in ollama: a duration (``30s``, ``5m``, ``2h``, or a number of seconds), ``0`` unloads
+    after each answer, ``-1`` keeps it for good."""
     max_adapters: int = 3
     """Adapters kept in memory beside the base; the least recently used one goes."""
     max_memory_mb: int = 4_096
@@ -268,6 +269,8 @@ def _section(kind: type[Section], values: dict[str, Any]) -> tuple[Section, list
         if name not in types:
             problems.append(f"{name} is not a setting; known: {', '.join(types)}")
             continue
+        if name == "keep_alive" and type(value) in (int, float):
+            value = str(value)  # ollama takes numbers too
         try:
             valid[name] = msgspec.convert(value, types[name])
         except msgspec.ValidationError as error:

@@ -27,7 +27,7 @@ T = TypeVar("T")
 MOST_ROWS = 8
 """Texts under way at a time."""
 # Tokens of a prompt read in one pass: a cancellation waits for one piece.
-_PIECE = 1_024
+_PIECE = 512
 # ... while others write. On a processor a piece of this size takes about as long as a few tokens.
 _PIECE_BESIDE = 128
 
@@ -115,6 +115,7 @@ class Scheduler:
         with self._wake:
             while not (self._closed or self._waiting or self._works or self._busy):
                 self._lora.rest()
+                self._memory.make_room(0)
                 self._wake.wait()
             return not self._closed
 
