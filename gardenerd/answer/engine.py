@@ -62,7 +62,7 @@ class Engine:
         """The backend of the job's base, which stays while the context lasts."""
         with self._change:
             # Never two bases in memory: another one waits until this one's jobs are done.
-            self._change.wait_for(lambda: not self._users or self._name == job.base)
+            self._change.wait_for(lambda: not self._users or self._serves(job))
             backend = self._local(job)
             self._users += 1
         try:
@@ -72,8 +72,11 @@ class Engine:
                 self._users -= 1
                 self._change.notify_all()
 
+    def _serves(self, job: ModelJob) -> bool:
+        return self._backend is not None and self._name == job.base and self._backend.alive
+
     def _local(self, job: ModelJob) -> LocalBackend:
-        if self._backend is not None and self._name == job.base:
+        if self._backend is not None and self._serves(job):
             return self._backend
         self.unload()
         cache = self._home.models / "fingerprints.json" if self._home.models.is_dir() else None

@@ -8,11 +8,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
-from jinja2.exceptions import TemplateError
 from transformers.utils import logging as transformers_logging
 
 from gardenerd.answer.backend import Drawing, Message
-from gardenerd.answer.chat import without_system
 from gardenerd.answer.local.adapters import AdapterShelf
 from gardenerd.answer.local.decode import IncrementalDecoder
 from gardenerd.answer.local.lora import Adapter, LoraRows
@@ -72,6 +70,11 @@ class LocalBackend:
     @property
     def loaded_adapters(self) -> list[str]:
         return self._shelf.loaded
+
+    @property
+    def alive(self) -> bool:
+        """Nothing befell it that only loading it anew can mend."""
+        return self.scheduler.alive
 
     @contextmanager
     def open(self, adapter: AdapterRef | None, *, max_adapters: int) -> Generator[LocalSession]:
@@ -143,7 +146,7 @@ class LocalSession:
         Raises:
             ModelError: the messages do not fit the window.
         """
-        ids = _render(self._backend.base, messages)
+        ids = self._vocabulary.converse(messages)
         if len(ids) + max_tokens > self.window:
             raise ModelError(
                 f"the question is too long: it takes {len(ids)} tokens, and {self.name} reads "
@@ -222,19 +225,6 @@ class LocalWriting:
 
     def close(self) -> None:
         self._ids.close()
-
-
-def _render(base: Base, messages: Sequence[Message]) -> list[int]:
-    def apply(conversation: Sequence[Message]) -> str:
-        return base.tokenizer.apply_chat_template(
-            list(conversation), add_generation_prompt=True, tokenize=False
-        )
-
-    try:
-        text = apply(messages)
-    except TemplateError:  # Gemma's refuses a system role
-        text = apply(without_system(messages))
-    return base.tokenizer.encode(text, add_special_tokens=False)
 
 
 def _dtype(folder: Path) -> torch.dtype:

@@ -8,6 +8,7 @@ they go on meanwhile.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -21,6 +22,8 @@ from gardenerd.answer.local.memory import Memory
 from gardenerd.answer.local.request import Request
 from gardenerd.answer.local.steps import Row, Steps
 from gardenerd.errors import ModelError
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -90,6 +93,11 @@ class Scheduler:
             self._wake.notify()
         return done.result()
 
+    @property
+    def alive(self) -> bool:
+        """It takes requests."""
+        return not self._closed
+
     def close(self) -> None:
         """End the thread, when nothing is under way."""
         with self._wake:
@@ -104,11 +112,22 @@ class Scheduler:
     # --- the model's thread -------------------------------------------------------------------
 
     def _serve(self) -> None:
-        with torch.inference_mode():
-            while self._wait():
-                if self._works:
-                    self._works.popleft()()
-                self._take_turn()
+        try:
+            with torch.inference_mode():
+                while self._wait():
+                    if self._works:
+                        self._works.popleft()()
+                    self._take_turn()
+        except BaseException as error:
+            log.exception("the model's thread ended")
+            with self._wake:
+                self._closed = True
+            for row in [*self._reading, *self._steps.rows]:
+                row.request.fail(error)
+            for request in self._waiting:
+                request.fail(error)
+            for begin in self._works:
+                begin()
 
     def _wait(self) -> bool:
         """Until there is something to do; False at the end."""
