@@ -24,7 +24,7 @@ from gardenerd.answer.local.vocabulary import Vocabulary
 from gardenerd.answer.scoring import score_files
 from gardenerd.errors import AdapterError, ModelError
 from gardenerd.models.info import inspect, weight_files
-from gardenerd.models.load import Base, load_base
+from gardenerd.models.load import load_base
 from gardenerd.workers.jobs import AdapterRef, FileScore, Surroundings
 
 # Reading the prompt takes most of the time of a completion on a processor: a model with a window of
