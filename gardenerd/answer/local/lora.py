@@ -124,7 +124,7 @@ class LoraRows:
         """Let these layers compute with adapters; those that never have any stay as they are."""
         for name in layers:
             if name not in self._hooked:
-                layer = self._linear[name]
+                layer: Any = self._linear[name]
                 layer.forward = partial(self._project, name, layer.forward)
                 self._hooked.add(name)
 

@@ -63,11 +63,11 @@ def _difference(model: Any, lora: LoraRows) -> tuple[float, int]:
         row.request.give(text[length])
         steps.join(row)
         rows.append(row)
-    for place in range(_MORE):
-        scores = steps.step()
-        if place + 1 < _MORE:
-            for row, text in zip(rows, texts, strict=True):
-                row.request.give(text[len(row.request.ids) + place + 1])
+    for place in range(1, _MORE):
+        steps.step()
+        for row, text in zip(rows, texts, strict=True):
+            row.request.give(text[len(row.request.ids) + place])
+    scores = steps.step()
     worst = 0.0
     for number, text in enumerate(texts):
         alone = model(input_ids=torch.tensor([text], device=model.device), use_cache=False)
