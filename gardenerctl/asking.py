@@ -19,14 +19,13 @@ _TIMEOUT_S = 300.0
 
 def ask(arguments: argparse.Namespace, console: Console) -> int:
     question = read_text(arguments.question, "question")
-    streamed = _Stream(console)
+    streamed = _Stream(console, silent=arguments.no_stream or console.as_json)
     wanted = Ask(
         question=question,
         project=arguments.project,
         continued=arguments.continued,
         model=arguments.model,
         adapter=arguments.adapter,
-        stream=not (arguments.no_stream or console.as_json),
     )
     with Client(find_home()) as client:
         body = client.call(wanted, on_update=streamed.take, timeout_s=_TIMEOUT_S)
@@ -43,7 +42,7 @@ def ask(arguments: argparse.Namespace, console: Console) -> int:
 
 def complete(arguments: argparse.Namespace, console: Console) -> int:
     path, line, column = parse_place(arguments.place)
-    streamed = _Stream(console)
+    streamed = _Stream(console, silent=arguments.no_stream or console.as_json)
     with Client(find_home()) as client:
         body = client.call(
             Complete(
@@ -54,10 +53,9 @@ def complete(arguments: argparse.Namespace, console: Console) -> int:
                 adapter=arguments.adapter,
                 n=arguments.n,
                 seed=arguments.seed,
-                stream=not (arguments.no_stream or console.as_json),
             ),
             on_update=streamed.take,
-            timeout_s=_TIMEOUT_S,
+            timeout_s=_TIMEOUT_S * arguments.n,
         )
     if console.as_json:
         console.document(body)
@@ -151,19 +149,21 @@ def _part(part: dict[str, Any]) -> str:
     head = "" if turn is None else "earlier: "
     if part.get("path"):
         return clean(f"{head}{part['path']}:{part['start_line']}-{part['end_line']}")
-    return head + {"system": "instructions", "turn": "answer"}.get(part["kind"], part["kind"])
+    kind = str(part["kind"])
+    return head + {"system": "instructions", "turn": "answer"}.get(kind, kind)
 
 
 class _Stream:
     """Prints pieces as they come; a terminal sequence split over two pieces is held together."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, silent: bool) -> None:
         self._console = console
+        self._silent = silent
         self._held = ""
         self._any = False
 
     def take(self, reply: Reply) -> None:
-        if reply.kind != "chunk" or self._console.as_json:
+        if reply.kind != "chunk" or self._silent:
             return
         text = self._held + str(reply.body.get("text", ""))
         # A sequence is short; an escape further back will never be completed.

@@ -26,7 +26,8 @@ from gardenerd.service.forgetting import Forgetting
 from gardenerd.service.indexing import Indexing
 from gardenerd.service.learning import Learning
 from gardenerd.service.operations import Operations
-from gardenerd.service.serving import Serving
+from gardenerd.service.precedence import Precedence
+from gardenerd.service.selection import Selection
 from gardenerd.service.tuning import Tuning
 from gardenerd.settings import Settings, parse_duration
 from gardenerd.status import Reporter
@@ -140,20 +141,21 @@ class Daemon:
             stores=self._stores,
             indexing=self._indexing,
             search=self._search,
+            precedence=Precedence(self._index),
         )
-        serving = Serving(home=home, settings=settings, stores=self._stores)
+        selection = Selection(home=home, settings=settings, stores=self._stores)
         answering = Answering(
             settings=settings,
             stores=self._stores,
             finding=finding,
-            serving=serving,
+            selection=selection,
             model=self._model,
         )
         completing = Completing(
             settings=settings,
             stores=self._stores,
             finding=finding,
-            serving=serving,
+            selection=selection,
             model=self._model,
         )
         reporter = Reporter(
@@ -164,7 +166,7 @@ class Daemon:
             learning=self._learning,
             tuning=self._tuning,
             forgetting=self._forgetting,
-            serving=serving,
+            selection=selection,
             workers=self._workers,
         )
         operations = Operations(

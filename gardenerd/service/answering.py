@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -12,20 +11,20 @@ from gardenerd.core import extractive
 from gardenerd.models.info import BaseInfo
 from gardenerd.service.finding import Finding, check_text
 from gardenerd.service.remembering import remember
-from gardenerd.service.serving import Serving
+from gardenerd.service.selection import Selection
+from gardenerd.service.writing import Say, write
 from gardenerd.settings import Settings
 from gardenerd.store.conversations import Conversation, Seen
 from gardenerd.store.projects import Project
 from gardenerd.store.stores import Stores
 from gardenerd.wire.messages import MAX_QUERY_BYTES, Ask
 from gardenerd.workers.child import Child
-from gardenerd.workers.jobs import AnswerQuestion, Generated, Hit, Part, TextPiece, Turn
+from gardenerd.workers.jobs import AnswerQuestion, Generated, Hit, Part, Turn
 
 # What one line of extracted answer says and how many sources it may quote is extractive's to
 # decide; it chooses among this many hits.
 _ASK_HITS = 12
 
-Say = Callable[[str], None]
 Body = dict[str, Any]
 
 
@@ -48,13 +47,13 @@ class Answering:
         settings: Settings,
         stores: Stores,
         finding: Finding,
-        serving: Serving,
+        selection: Selection,
         model: Child,
     ) -> None:
         self._settings = settings
         self._stores = stores
         self._finding = finding
-        self._serving = serving
+        self._selection = selection
         self._model = model
 
     async def ask(self, wanted: Ask, say: Say) -> Body:
@@ -132,7 +131,7 @@ class Answering:
         k = max(wanted.k, _ASK_HITS)
         finding = asyncio.create_task(self._finding.hits(query, k, projects))
         try:
-            base = await asyncio.to_thread(self._serving.base, wanted.model)
+            base = await asyncio.to_thread(self._selection.base, wanted.model)
             if base.chat:
                 await self._model.warm()
             return await finding, base
@@ -153,10 +152,11 @@ class Answering:
         owners = [each for each in projects if len(projects) == 1 or each.id == found[0].project]
         owner = owners[0] if owners else None
         other = base if wanted.model else None
-        generated = await self._model.call(
+        generated = await write(
+            self._model,
             AnswerQuestion(
                 base=base.folder,
-                adapter=self._serving.adapter(owner, wanted.adapter, other),
+                adapter=self._selection.adapter(owner, wanted.adapter, other),
                 question=wanted.question,
                 sources=hits[: wanted.k],
                 turns=turns,
@@ -164,11 +164,10 @@ class Answering:
                 max_adapters=self._settings.model.max_adapters,
                 max_memory_mb=self._settings.model.max_memory_mb,
             ),
-            Generated,
-            on_update=lambda body: say(msgspec.json.decode(body, type=TextPiece).text),
+            say,
         )
         if other is None:
-            self._serving.served(owner, wanted.adapter, generated.warning)
+            self._selection.served(owner, wanted.adapter, generated.warning)
         own, earlier = _sources(generated, hits, turns)
         return _Written(
             mode="chat",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ from gardenerd.errors import NotFoundError, RefusedError
 from gardenerd.models.info import BaseInfo
 from gardenerd.service.finding import Finding
 from gardenerd.service.remembering import remember
-from gardenerd.service.serving import Serving
+from gardenerd.service.selection import Selection
+from gardenerd.service.writing import Say, write
 from gardenerd.settings import Settings
 from gardenerd.store.projects import Project
 from gardenerd.store.stores import Stores
@@ -30,7 +30,6 @@ from gardenerd.workers.jobs import (
     Scores,
     ScoreTexts,
     Surroundings,
-    TextPiece,
 )
 
 log = logging.getLogger(__name__)
@@ -44,7 +43,6 @@ _AROUND_HITS = 8
 _QUERY_LINES = 10
 _QUERY_CHARACTERS = 600
 
-Say = Callable[[str], None]
 Body = dict[str, Any]
 
 
@@ -55,13 +53,13 @@ class Completing:
         settings: Settings,
         stores: Stores,
         finding: Finding,
-        serving: Serving,
+        selection: Selection,
         model: Child,
     ) -> None:
         self._settings = settings
         self._stores = stores
         self._finding = finding
-        self._serving = serving
+        self._selection = selection
         self._model = model
         self._late: set[asyncio.Task[list[Hit]]] = set()
         """Searches for completions; one that is late may still be under way."""
@@ -80,14 +78,15 @@ class Completing:
         prefix, suffix = await asyncio.to_thread(_split, path, wanted.line, wanted.column)
         found = self._stores.projects.containing(path.resolve())
         project = found[0] if found else None
-        base = await asyncio.to_thread(self._serving.base)
+        base = await asyncio.to_thread(self._selection.base)
         around = None
         if found is not None and base.fim and self._settings.model.repository_context:
             around = await self._around(*found, prefix)
-        generated = await self._model.call(
+        generated = await write(
+            self._model,
             CompleteCode(
                 base=base.folder,
-                adapter=self._serving.adapter(project, wanted.adapter),
+                adapter=self._selection.adapter(project, wanted.adapter),
                 path=found[1] if found else path.name,
                 prefix=prefix,
                 suffix=suffix,
@@ -98,10 +97,9 @@ class Completing:
                 variants=wanted.n,
                 seed=wanted.seed,
             ),
-            Generated,
-            on_update=lambda body: say(msgspec.json.decode(body, type=TextPiece).text),
+            say,
         )
-        self._serving.served(project, wanted.adapter, generated.warning)
+        self._selection.served(project, wanted.adapter, generated.warning)
         place: list[Body] = []
         if found is not None:  # so that one can see later what became of it
             lines = (prefix + suffix).splitlines()
@@ -137,18 +135,18 @@ class Completing:
         else:
             found = self._stores.projects.containing(Path(wanted.paths[0]).resolve())
             project = found[0] if found else self._only_project()
-        base = await asyncio.to_thread(self._serving.base)
+        base = await asyncio.to_thread(self._selection.base)
         scores = await self._model.call(
             ScoreTexts(
                 base=base.folder,
-                adapter=self._serving.adapter(project, wanted.adapter),
+                adapter=self._selection.adapter(project, wanted.adapter),
                 paths=wanted.paths,
                 max_adapters=self._settings.model.max_adapters,
                 max_memory_mb=self._settings.model.max_memory_mb,
             ),
             Scores,
         )
-        self._serving.served(project, wanted.adapter, scores.warning)
+        self._selection.served(project, wanted.adapter, scores.warning)
         return {
             "files": msgspec.to_builtins(scores.files),
             "adapter": scores.adapter,

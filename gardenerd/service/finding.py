@@ -13,6 +13,7 @@ from gardenerd.paths import Home
 from gardenerd.service import embeddings
 from gardenerd.service.embeddings import TUNABLE
 from gardenerd.service.indexing import Indexing
+from gardenerd.service.precedence import Precedence
 from gardenerd.settings import Settings
 from gardenerd.store.projects import Project
 from gardenerd.store.stores import Stores
@@ -28,13 +29,21 @@ HitState = Literal["fresh", "pending", "gone"]
 
 class Finding:
     def __init__(
-        self, *, home: Home, settings: Settings, stores: Stores, indexing: Indexing, search: Child
+        self,
+        *,
+        home: Home,
+        settings: Settings,
+        stores: Stores,
+        indexing: Indexing,
+        search: Child,
+        precedence: Precedence,
     ) -> None:
         self._home = home
         self._settings = settings
         self._stores = stores
         self._indexing = indexing
         self._search = search
+        self._precedence = precedence
 
     async def search(self, wanted: Search) -> dict[str, Any]:
         """Hits, best first, each with the state of its file in the index."""
@@ -83,7 +92,8 @@ class Finding:
         ids = [project.id for project in projects]
         job = SearchIndex(query=query, k=k, projects=ids, tuned=tuned)
         try:
-            found = await self._search.call(job, Hits, retry=True)
+            with self._precedence.taken():
+                found = await self._search.call(job, Hits, retry=True)
         except IndexUnavailableError:
             await self._indexing.check_index()
             found = await self._search.call(job, Hits, retry=True)

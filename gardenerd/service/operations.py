@@ -205,11 +205,11 @@ class Operations:
 
     async def _ask(self, wanted: messages.Ask, exchange: Exchange) -> dict[str, Any]:
         self._learning.touch()
-        return await self._answering.ask(wanted, _teller(exchange, wanted.stream))
+        return await self._answering.ask(wanted, lambda text: exchange.chunk({"text": text}))
 
     async def _complete(self, wanted: messages.Complete, exchange: Exchange) -> dict[str, Any]:
         self._learning.touch()
-        return await self._completing.complete(wanted, _teller(exchange, wanted.stream))
+        return await self._completing.complete(wanted, lambda text: exchange.chunk({"text": text}))
 
     async def _score(self, wanted: messages.Score, _: Exchange) -> dict[str, Any]:
         self._learning.touch()
@@ -360,16 +360,6 @@ class Operations:
             raise RefusedError("no project is tended yet", hint="add one: gardenerctl add PATH")
         names = ", ".join(project.name for project in projects)
         raise RefusedError("which project?", hint=f"name one with --project: {names}")
-
-
-def _teller(exchange: Exchange, stream: bool) -> Callable[[str], None]:
-    """What tells pieces of a text as they come, or does not."""
-
-    def tell(text: str) -> None:
-        if stream:
-            exchange.chunk({"text": text})
-
-    return tell
 
 
 async def _within(seconds: float | None, work: Awaitable[None]) -> None:

@@ -144,7 +144,7 @@ class Ask(Operation, kw_only=True):
     """``continued``: as the next turn of the conversation that was last held with the project.
 
     ``model`` is another base, for this question alone. ``adapter`` is a version, ``base`` (or
-    ``none``) or ``current``. Without ``stream`` no ``chunk`` comes before the result.
+    ``none``) or ``current``.
     """
 
     op: ClassVar[str] = "ask"
@@ -154,7 +154,6 @@ class Ask(Operation, kw_only=True):
     continued: bool = False
     model: str | None = None
     adapter: str = "current"
-    stream: bool = True
 
 
 class Complete(Operation, kw_only=True):
@@ -172,7 +171,6 @@ class Complete(Operation, kw_only=True):
     adapter: str = "current"
     n: int = 1
     seed: int = 0
-    stream: bool = True
 
 
 class Score(Operation, kw_only=True):

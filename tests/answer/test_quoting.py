@@ -76,9 +76,8 @@ def test_no_text_adds_to_the_structure_of_a_prompt(
     code: str, path: str, question: str, answer: str
 ) -> None:
     for style in _TEMPLATES:
-        # What its user writes may have lines of any kind; only markers are of no use in it.
-        line = " ".join(question.split()) or "why?"
-        said = " ".join(answer.split())
+        # Questions and answers may have lines of any kind; only markers are of no use in them.
+        line, said = (f"so {' '.join(text.split())}" for text in (question, answer))
         harmless = rendered(style, "pass", "a.py", "why?", "so")
         assert structure(rendered(style, code, path, line, said)) == structure(harmless)
 
@@ -103,7 +102,7 @@ def test_plain_text_has_nothing_left_to_escape(text: str) -> None:
 
 
 def test_ordinary_code_stays_as_it_is() -> None:
-    code = "if a < b and c[INSTALL] | d <= s > [inst]ead: print('<br>', x << SYS >> 2)"
+    code = "if a < b and c[INSTALL] | d <= s > [insted]: print('<br>', x << SYS >> 2)"
     assert plain(code) == code
 
 

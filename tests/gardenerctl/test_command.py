@@ -247,8 +247,10 @@ async def _answer_in_pieces(operation: Operation, exchange: Exchange) -> dict[st
 def test_ask_streams_and_names_its_sources(home: Path) -> None:
     with serving(Home(home), {"ask": _answer_in_pieces}):
         done = gardenerctl(home, "ask", "what has columns?")
+        whole = gardenerctl(home, "ask", "what has columns?", "--no-stream")
         scripted = gardenerctl(home, "ask", "what has columns?", "--json")
     assert done.stdout.startswith("A table has columns.\n")
+    assert whole.stdout == done.stdout
     assert "[1] table.py:10-12  Table  (gone)" in done.stdout
     assert "gardenerctl feedback a1" in done.stderr
     (line,) = scripted.stdout.splitlines()
@@ -270,9 +272,7 @@ def test_ask_takes_what_there_is_to_choose(home: Path) -> None:
     chosen = ["--continue", "--model", "m", "--adapter", "v2", "--context", "--no-stream"]
     with serving(Home(home), {"ask": body}) as server:
         done = gardenerctl(home, "ask", "and?", *chosen)
-    assert server.asked == [
-        Ask(question="and?", continued=True, model="m", adapter="v2", stream=False)
-    ]
+    assert server.asked == [Ask(question="and?", continued=True, model="m", adapter="v2")]
     assert done.stdout.startswith("So.\n")
     assert "(from an earlier question)" in done.stdout
     shown = [line.split() for line in done.stdout.splitlines()[-5:]]

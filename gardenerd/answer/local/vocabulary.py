@@ -109,7 +109,8 @@ def _fill_tokens(tokenizer: Any, *, repositories: bool) -> FillTokens | None:
             repository = None
             if repositories and top in known and separator in known:
                 repository = RepositoryTokens(known[top], known[separator], within)
-            return FillTokens(*(known[each] for each in names), repository)
+            prefix, suffix, middle = (known[each] for each in names)
+            return FillTokens(prefix, suffix, middle, repository)
     return None
 
 

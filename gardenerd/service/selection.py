@@ -15,7 +15,7 @@ CURRENT = "current"
 _BARE = ("base", "none")
 
 
-class Serving:
+class Selection:
     def __init__(self, *, home: Home, settings: Settings, stores: Stores) -> None:
         self._home = home
         self._settings = settings
