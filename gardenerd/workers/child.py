@@ -179,11 +179,7 @@ class Child:
                 await self.stop()
 
     async def warm(self) -> None:
-        """Have the process there, for a job that comes soon.
-
-        Raises:
-            WorkerError: it could not be started.
-        """
+        """Have the process there, for a job that comes soon; raises WorkerError if it cannot."""
         self._callers += 1
         try:
             await self._ensure()
@@ -248,14 +244,12 @@ class Child:
         self._leaving = True
         try:
             async with self._starting:  # who comes meanwhile waits, and gets another process
-                await self._stop(grace)
+                if (process := self._process) is not None:
+                    await self._end(process, grace)
         finally:
             self._leaving = False
 
-    async def _stop(self, grace: float) -> None:
-        process = self._process
-        if process is None:
-            return
+    async def _end(self, process: _Process, grace: float) -> None:
         if self._frozen:
             self.thaw()
         with contextlib.suppress(WorkerError):

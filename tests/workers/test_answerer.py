@@ -147,7 +147,7 @@ def test_a_short_request_is_answered_while_a_long_one_is_written(
     worker: Worker, folder: Path, base: Path, adapters: list[AdapterRef]
 ) -> None:
     slow = make_base(folder / "long", window=4_096, width=256)
-    reference = AdapterRef(version="w1", folder=str(make_adapter(slow, folder / "wide")))
+    reference = AdapterRef(version="w1", folder=str(make_adapter(slow, folder / "worn")))
     long = CompleteCode(
         base=str(slow), adapter=None, path="a.txt", prefix="x", suffix="", max_tokens=2_000
     )
