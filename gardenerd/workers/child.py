@@ -244,12 +244,13 @@ class Child:
         self._leaving = True
         try:
             async with self._starting:  # who comes meanwhile waits, and gets another process
-                if (process := self._process) is not None:
-                    await self._end(process, grace)
+                await self._end(self._process, grace)
         finally:
             self._leaving = False
 
-    async def _end(self, process: _Process, grace: float) -> None:
+    async def _end(self, process: _Process | None, grace: float) -> None:
+        if process is None:  # it ended by itself meanwhile
+            return
         if self._frozen:
             self.thaw()
         with contextlib.suppress(WorkerError):
