@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -10,6 +11,7 @@ import torch
 
 from gardenerd.models import info
 from gardenerd.models.check import has_four_bit
+from gardenerd.models.estimate import FOUR_BITS
 from gardenerd.models.fit import Choice, Precision, choose
 from gardenerd.models.load import Base, load_base
 from gardenerd.workers.fetch_jobs import Gpu, Hardware
@@ -21,6 +23,8 @@ _TYPES: dict[Precision, torch.dtype] = {
     "bfloat16": torch.bfloat16,
     "4bit": torch.bfloat16,  # of what is not packed, and of products
 }
+
+_BYTES: dict[Precision, float] = {"float32": 4, "bfloat16": 2, "4bit": FOUR_BITS}
 
 
 def look() -> Hardware:
@@ -52,9 +56,14 @@ def _roomiest() -> Gpu:
     )
 
 
-def load_for_serving(folder: Path, *, cache: Path | None) -> Base:
+def load_for_serving(
+    folder: Path, *, cache: Path | None, admit: Callable[[int], None] = lambda _: None
+) -> Base:
     """Load the model in ``folder`` where and how it suits this machine; on the processor if a
     GPU's memory proves too small after all.
+
+    Args:
+        admit: told the bytes of the weights before they are read; raises if there is no room.
 
     Raises:
         ModelError: see :func:`gardenerd.models.load.load_base`.
@@ -62,6 +71,7 @@ def load_for_serving(folder: Path, *, cache: Path | None) -> Base:
     described = info.inspect(folder, cache=cache)
     found = look()
     choice = choose(info.read_config(folder), described.parameters, described.bytes, found)
+    admit(int(described.parameters * _BYTES[choice.precision]))
     if choice.warning:
         log.warning("base model", extra={"warning": choice.warning})
     try:

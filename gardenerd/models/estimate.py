@@ -11,8 +11,8 @@ from gardenerd.workers.train_jobs import Hyperparameters
 WINDOW = 4_096
 """Tokens that are read at once when it serves."""
 
-# NF4: 4 bits a number, and a float32 scale for each 64 of them.
-_FOUR_BITS = 0.5625
+FOUR_BITS = 0.5625
+"""Bytes of a number in NF4: 4 bits, and a float32 scale for each 64 of them."""
 
 
 def serving(
@@ -28,7 +28,7 @@ def serving(
     if bytes_each < 1:
         tied = config.get("tie_word_embeddings", True)
         embedded = shape.vocabulary * shape.hidden * (1 if tied else 2)
-        weights = 2 * embedded + _FOUR_BITS * max(0, parameters - embedded)
+        weights = 2 * embedded + FOUR_BITS * max(0, parameters - embedded)
     else:
         weights = bytes_each * parameters
     computed = max(2.0, bytes_each)

@@ -83,7 +83,7 @@ def test_an_adapter_trains_on_every_projection_and_serves(case: Any, tmp_path: P
     served = adapters.attach(fresh, tmp_path / "adapter", name="one")
     assert nll.score(fresh, [TEXT], model=served)[0].nats < before
 
-    backend = LocalBackend(folder, cache=None)
+    backend = LocalBackend(folder, cache=None, max_memory_mb=4_096)
     ref = AdapterRef(version="v1", folder=str(tmp_path / "adapter"))
     with backend.open(ref, max_adapters=1) as session:
         assert session.warning == ""
