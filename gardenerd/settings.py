@@ -63,9 +63,13 @@ class Model(_Section, frozen=True, kw_only=True):
     base: str = "seedling"
     """``seedling`` (embedded), or a folder that holds a transformers causal language model."""
     keep_alive: str = "5m"
-    """As in ollama: a duration, ``0`` unloads after each answer, ``-1`` keeps it for good."""
+    """As in ollama: a duration (``30s``, ``5m``, ``2h``, or a number of seconds), ``0`` unloads
+    after each answer, ``-1`` keeps it for good."""
     max_adapters: int = 3
     """Adapters kept in memory beside the base; the least recently used one goes."""
+    max_memory_mb: int = 4_096
+    """Of the model worker, as the system counts it. Texts read before give way first, then adapters
+    that nobody uses; what then has no room is refused with both figures."""
     max_new_tokens: int = 256
     repository_context: bool = True
     """Completions see excerpts of other files, where the base was trained with such."""
@@ -74,6 +78,7 @@ class Model(_Section, frozen=True, kw_only=True):
         return [
             *_duration("keep_alive", self.keep_alive),
             *_between("max_adapters", self.max_adapters, 1, 64),
+            *_between("max_memory_mb", self.max_memory_mb, 256, 16_000_000),
             *_between("max_new_tokens", self.max_new_tokens, 1, 32_768),
         ]
 
@@ -264,12 +269,57 @@ def _section(kind: type[Section], values: dict[str, Any]) -> tuple[Section, list
         if name not in types:
             problems.append(f"{name} is not a setting; known: {', '.join(types)}")
             continue
+        if name == "keep_alive" and type(value) in (int, float):
+            value = str(value)  # ollama takes numbers too
         try:
             valid[name] = msgspec.convert(value, types[name])
         except msgspec.ValidationError as error:
             problems.append(f"{name}: {error}")
     section = kind(**valid)
     return section, problems + section.problems()
+
+
+def with_value(text: str, section: str, name: str, value: str) -> str:
+    """The text of ``config.toml`` with one setting changed; the rest stays as it was written.
+
+    Raises:
+        SettingsError: it is written in a way that this does not change safely.
+    """
+    entry = f"{name} = {msgspec.json.encode(value).decode()}"  # a JSON string is a TOML one
+    lines = text.splitlines()
+
+    def find(pattern: str, first: int, end: int) -> int | None:
+        return next((at for at in range(first, end) if re.match(pattern, lines[at])), None)
+
+    header = find(rf"\s*\[\s*{section}\s*\]", 0, len(lines))
+    if header is None:
+        lines += [*([""] if lines else []), f"[{section}]", entry]
+    else:
+        end = find(r"\s*\[", header + 1, len(lines)) or len(lines)
+        own = find(rf"\s*{name}\s*=", header + 1, end)
+        if own is None:
+            lines.insert(header + 1, entry)
+        else:
+            lines[own] = entry + _comment(lines[own].partition("=")[2])
+    result = "\n".join(lines) + "\n"
+    try:
+        wanted = tomllib.loads(text)
+        wanted[section] = {**wanted.get(section, {}), name: value}
+        safe = tomllib.loads(result) == wanted
+    except tomllib.TOMLDecodeError:
+        safe = False
+    if safe:
+        return result
+    raise SettingsError(
+        f"config.toml is written in a way that `{section}.{name}` cannot be changed in",
+        hint=f"write {entry} under [{section}] yourself, then `gardenerctl restart`",
+    )
+
+
+def _comment(rest: str) -> str:
+    """What follows the value of a line, if that is a plain string."""
+    found = re.fullmatch(r"""\s*(?:"[^"\\]*"|'[^']*')(\s*#.*)?\s*""", rest)
+    return (found[1] or "") if found else ""
 
 
 def parse_duration(text: str) -> float | None:
