@@ -24,6 +24,7 @@ from gardenerd.service.forgetting import Forgetting
 from gardenerd.service.indexing import Indexing
 from gardenerd.service.learning import Learning
 from gardenerd.service.operations import Operations
+from gardenerd.service.serving import Serving
 from gardenerd.service.tuning import Tuning
 from gardenerd.settings import Settings, parse_duration
 from gardenerd.status import Reporter
@@ -131,6 +132,7 @@ class Daemon:
             search=self._search,
             publish=self._publish,
         )
+        serving = Serving(settings.model)
         answering = Answering(
             home=home,
             settings=settings,
@@ -138,6 +140,7 @@ class Daemon:
             indexing=self._indexing,
             search=self._search,
             model=self._model,
+            serving=serving,
         )
         reporter = Reporter(
             home=home,
@@ -147,6 +150,7 @@ class Daemon:
             learning=self._learning,
             tuning=self._tuning,
             forgetting=self._forgetting,
+            serving=serving,
             workers=self._workers,
         )
         operations = Operations(

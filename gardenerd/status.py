@@ -20,6 +20,7 @@ from gardenerd.service import backlog
 from gardenerd.service.forgetting import Forgetting
 from gardenerd.service.indexing import Indexing
 from gardenerd.service.learning import Learning
+from gardenerd.service.serving import Serving
 from gardenerd.service.tuning import Tuning
 from gardenerd.settings import Settings
 from gardenerd.store.projects import Project
@@ -40,6 +41,7 @@ class Reporter:
         learning: Learning,
         tuning: Tuning,
         forgetting: Forgetting,
+        serving: Serving,
         workers: list[Child],
     ) -> None:
         self._home = home
@@ -49,6 +51,7 @@ class Reporter:
         self._learning = learning
         self._tuning = tuning
         self._forgetting = forgetting
+        self._serving = serving
         self._workers = workers
         self._started = time.monotonic()
         self._processes: dict[int, psutil.Process] = {}
@@ -60,7 +63,10 @@ class Reporter:
             "daemon": self._daemon(),
             "workers": [self._worker(child) for child in self._workers if child.pid],
             "projects": told,
-            "model": await asyncio.to_thread(self._model, projects),
+            "model": {
+                **await asyncio.to_thread(self._model, projects),
+                **await self._serving.status(),
+            },
             "loop": self._loop(projects, told),
             "embedding": self._tuning.status(),
             "warnings": self._settings.train.warnings(),

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Literal, Protocol
 
 from gardenerd.answer.backend import Backend, Session, Writing
+from gardenerd.answer.backends import server_backend
 from gardenerd.answer.chat import CitationFilter, question_messages
 from gardenerd.answer.local.backend import LocalBackend
 from gardenerd.answer.scoring import score_files
@@ -22,6 +23,7 @@ from gardenerd.workers.jobs import (
     ModelJob,
     Scores,
     ScoreTexts,
+    ServerRef,
     TextPiece,
 )
 
@@ -46,6 +48,7 @@ class Engine:
         self._home = home
         self._name = ""
         self._backend: LocalBackend | None = None
+        self._server: tuple[ServerRef, Backend] | None = None
 
     @property
     def loaded_adapters(self) -> list[str]:
@@ -74,8 +77,13 @@ class Engine:
                     return Scores(files=files, adapter=session.adapter, warning=session.warning)
 
     def _open(self, job: CompleteCode | AnswerQuestion) -> AbstractContextManager[Session]:
-        backend: Backend = self._local(job.base)
+        backend = self._remote(job.server) if job.server else self._local(job.base)
         return backend.open(job.adapter, max_adapters=job.max_adapters)
+
+    def _remote(self, server: ServerRef) -> Backend:
+        if self._server is None or self._server[0] != server:
+            self._server = server, server_backend(server, self._home)
+        return self._server[1]
 
     def _local(self, name: str) -> LocalBackend:
         if self._backend is not None and self._name == name:
@@ -149,7 +157,7 @@ def _generated(
         text="".join(pieces),
         tokens=writing.tokens,
         stop=stop,
-        base=job.base,
+        base=session.name if job.server else job.base,
         adapter=session.adapter,
         warning=session.warning,
         seconds=time.monotonic() - started,

@@ -7,6 +7,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,12 +15,19 @@ import msgspec
 
 from gardenerd.core import extractive
 from gardenerd.core.suggestions import likeness
-from gardenerd.errors import IndexUnavailableError, NotFoundError, RefusedError
+from gardenerd.errors import (
+    GardenerError,
+    IndexUnavailableError,
+    ModelError,
+    NotFoundError,
+    RefusedError,
+)
 from gardenerd.models.info import BaseInfo, find_base, inspect
 from gardenerd.paths import Home
 from gardenerd.service import embeddings
 from gardenerd.service.embeddings import TUNABLE
 from gardenerd.service.indexing import Indexing
+from gardenerd.service.serving import Serving
 from gardenerd.settings import Settings
 from gardenerd.store.feedback import Given
 from gardenerd.store.projects import Project
@@ -47,6 +55,18 @@ _MAX_COMPLETED_BYTES = 4_000_000
 _ASK_HITS = 12
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Answerer:
+    """What answers and completes: the base model, or the one that a server has."""
+
+    name: str
+    folder: str
+    """Of the base, empty when a server answers and there is none."""
+    chat: bool
+
+
 HitState = Literal["fresh", "pending", "gone"]
 
 
@@ -60,6 +80,7 @@ class Answering:
         indexing: Indexing,
         search: Child,
         model: Child,
+        serving: Serving,
     ) -> None:
         self._home = home
         self._settings = settings
@@ -67,6 +88,7 @@ class Answering:
         self._indexing = indexing
         self._search = search
         self._model = model
+        self._served_by = serving
 
     async def search(self, wanted: Search) -> dict[str, Any]:
         """Hits, best first, each with the state of its file in the index."""
@@ -87,23 +109,24 @@ class Answering:
         _check_question(wanted.question, "question")
         projects = self._projects(wanted.project)
         hits = await self._hits(wanted.question, max(wanted.k, _ASK_HITS), projects)
-        base = await asyncio.to_thread(self.base)
-        adapter, warning = None, ""
+        base = await asyncio.to_thread(self._answers)
+        name, adapter, warning = base.name, None, ""
         if base.chat and hits:
             owner = next(p for p in projects if p.id == hits[0].project)
-            generated = await self._model.call(
+            generated = await self._generate(
                 AnswerQuestion(
                     base=base.folder,
+                    server=self._served_by.server,
                     adapter=self._serving(owner),
                     question=wanted.question,
                     sources=hits[: wanted.k],
                     max_tokens=self._settings.model.max_new_tokens,
                     max_adapters=self._settings.model.max_adapters,
                 ),
-                Generated,
-                on_update=lambda body: say(msgspec.json.decode(body, type=TextPiece).text),
+                say,
             )
             mode, text = "chat", generated.text
+            name = generated.base
             adapter, warning = generated.adapter, generated.warning
             sources = hits[: wanted.k]
         else:
@@ -116,14 +139,14 @@ class Answering:
         answer = self._remember(
             "ask", projects[0].id if len(projects) == 1 else _owner(sources), wanted.question, text,
             sources=[{k: h[k] for k in ("path", "start_line", "end_line")} for h in shown],
-            adapter=adapter, base=base.name,
+            adapter=adapter, base=name,
         )  # fmt: skip
         return {
             "answer": answer,
             "text": text,
             "mode": mode,
             "sources": shown,
-            "base": base.name,
+            "base": name,
             "adapter": adapter,
             "warning": warning,
             "note": self._note(projects),
@@ -135,10 +158,11 @@ class Answering:
         prefix, suffix = await asyncio.to_thread(_split, path, wanted.line, wanted.column)
         found = self._stores.projects.containing(path.resolve())
         project = found[0] if found else None
-        base = await asyncio.to_thread(self.base)
-        generated = await self._model.call(
+        base = await asyncio.to_thread(self._answers)
+        generated = await self._generate(
             CompleteCode(
                 base=base.folder,
+                server=self._served_by.server,
                 adapter=self._adapter(project, wanted.adapter),
                 path=found[1] if found else path.name,
                 prefix=prefix,
@@ -146,8 +170,7 @@ class Answering:
                 max_tokens=wanted.max_tokens or self._settings.model.max_new_tokens,
                 max_adapters=self._settings.model.max_adapters,
             ),
-            Generated,
-            on_update=lambda body: say(msgspec.json.decode(body, type=TextPiece).text),
+            say,
         )
         place: list[dict[str, Any]] = []
         if found is not None:  # so that one can see later what became of it
@@ -161,13 +184,13 @@ class Answering:
             generated.text,
             sources=place,
             adapter=generated.adapter,
-            base=base.name,
+            base=generated.base,
         )
         return {
             "answer": answer,
             "text": generated.text,
             "adapter": generated.adapter,
-            "base": base.name,
+            "base": generated.base,
             "tokens": generated.tokens,
             "stop": generated.stop,
             "seconds": generated.seconds,
@@ -210,6 +233,34 @@ class Answering:
         return inspect(folder, name=name, cache=self._home.models / "fingerprints.json")
 
     # --- parts --------------------------------------------------------------------------------
+
+    def _answers(self) -> _Answerer:
+        """What will answer; reads files. With a server the base need not be there."""
+        server = self._served_by.server
+        if server is None:
+            base = self.base()
+            return _Answerer(name=base.name, folder=base.folder, chat=base.chat)
+        try:
+            folder = str(find_base(self._settings.model.base, self._home))
+        except ModelError:
+            folder = ""
+        return _Answerer(name=server.name or server.url, folder=folder, chat=True)
+
+    async def _generate(self, job: AnswerQuestion | CompleteCode, say: Say) -> Generated:
+        """What the model writes, told by ``say`` as it comes; its base by name, not by folder."""
+        try:
+            generated = await self._model.call(
+                job,
+                Generated,
+                on_update=lambda body: say(msgspec.json.decode(body, type=TextPiece).text),
+            )
+        except GardenerError as error:
+            self._served_by.asked(error)
+            raise
+        self._served_by.asked(None)
+        if job.server is None:
+            return msgspec.structs.replace(generated, base=self._settings.model.base)
+        return generated
 
     def _projects(self, named: str | None) -> list[Project]:
         if named is not None:

@@ -235,16 +235,30 @@ class AdapterRef(msgspec.Struct, kw_only=True, frozen=True):
     folder: str
 
 
+class ServerRef(msgspec.Struct, kw_only=True, frozen=True):
+    """A model server that answers instead of the base; as the settings say (``model.*``)."""
+
+    kind: Literal["ollama", "openai"]
+    url: str
+    name: str = ""
+    window: int = 0
+    key_env: str = ""
+    allow_remote: bool = False
+    keep_alive: str = "5m"
+
+
 class CompleteCode(Job, kw_only=True, frozen=True):
     """Fill in between ``prefix`` and ``suffix``. Updates are :class:`TextPiece`."""
 
     base: str
+    """Its folder; with a ``server`` only adapters belong to it."""
     adapter: AdapterRef | None
     path: str
     prefix: str
     suffix: str
     max_tokens: int = 128
     max_adapters: int = 3
+    server: ServerRef | None = None
 
 
 class AnswerQuestion(Job, kw_only=True, frozen=True):
@@ -256,6 +270,7 @@ class AnswerQuestion(Job, kw_only=True, frozen=True):
     sources: list[Hit]
     max_tokens: int = 256
     max_adapters: int = 3
+    server: ServerRef | None = None
 
 
 class ScoreTexts(Job, kw_only=True, frozen=True):
@@ -277,6 +292,7 @@ class Generated(msgspec.Struct, kw_only=True, frozen=True):
     tokens: int
     stop: Literal["end", "length", "cancelled"]
     base: str
+    """The folder of the base, or the name of a server's model."""
     adapter: str | None
     """The version that served, or None for the bare base."""
     warning: str = ""

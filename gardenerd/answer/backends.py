@@ -1,0 +1,15 @@
+"""Which backend does a job: a server, where the settings name one."""
+
+from __future__ import annotations
+
+from gardenerd.answer.backend import Backend
+from gardenerd.paths import Home
+from gardenerd.workers.jobs import ServerRef
+
+
+def server_backend(server: ServerRef, home: Home) -> Backend:
+    """What speaks to ``server``; nothing is asked of it yet."""
+    del home
+    from gardenerd.answer.remote.openai import OpenAIBackend
+
+    return OpenAIBackend(server)

@@ -1,0 +1,36 @@
+"""Text as a server writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import Literal, NamedTuple
+
+End = Literal["", "end", "length"]
+
+
+class Piece(NamedTuple):
+    text: str
+    end: End = ""
+    """Why nothing follows; empty while more is to come."""
+    tokens: int | None = None
+    """Written in all, where the server tells at the end."""
+
+
+class RemoteWriting:
+    """Pieces as they come. Without a word of the server, each is counted as one token."""
+
+    def __init__(self, pieces: Generator[Piece]) -> None:
+        self._pieces = pieces
+        self.tokens = 0
+        self.full = False
+
+    def __iter__(self) -> Iterator[str]:
+        for piece in self._pieces:
+            self.tokens = self.tokens + bool(piece.text) if piece.tokens is None else piece.tokens
+            self.full = piece.end == "length"
+            if piece.text:
+                yield piece.text
+
+    def close(self) -> None:
+        """Leave the connection, by which the server stops writing."""
+        self._pieces.close()
