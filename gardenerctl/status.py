@@ -91,7 +91,8 @@ def _model(model: dict[str, Any], console: Console) -> None:
 
 def _server(backend: str, server: dict[str, Any], console: Console) -> None:
     """Which server answers in the place of the base, and whether it is there."""
-    there = {True: "there", False: "not there"}.get(server.get("reachable"), "not looked at")
+    reachable = server.get("reachable")
+    there = "not looked at" if reachable is None else "there" if reachable else "not there"
     name = f", {server['model']}" if server.get("model") else ""
     _labelled(console, "server", clean(f"{backend} at {server.get('url')}{name}: {there}"))
     if problem := server.get("problem"):

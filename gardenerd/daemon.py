@@ -20,6 +20,7 @@ from gardenerd.errors import AlreadyRunningError
 from gardenerd.host.schedule import Schedule
 from gardenerd.paths import Home
 from gardenerd.service.answering import Answering
+from gardenerd.service.exporting import Exporting
 from gardenerd.service.forgetting import Forgetting
 from gardenerd.service.indexing import Indexing
 from gardenerd.service.learning import Learning
@@ -94,7 +95,9 @@ class Daemon:
             "train", MODULES["train"], home, self._context, keep_alive=float("inf")
         )
         self._tuner = Child("tune", MODULES["tune"], home, self._context, keep_alive=0)
+        exporter = Child("export", MODULES["export"], home, self._context, keep_alive=0)
         self._workers = [self._index, self._search, self._model, self._trainer, self._tuner]
+        self._workers.append(exporter)
         self._learning = Learning(
             home=home,
             settings=settings,
@@ -158,6 +161,9 @@ class Daemon:
             stores=self._stores,
             indexing=self._indexing,
             answering=answering,
+            exporting=Exporting(
+                home=home, settings=settings, stores=self._stores, exporter=exporter
+            ),
             forgetting=self._forgetting,
             learning=self._learning,
             tuning=self._tuning,

@@ -17,7 +17,8 @@ LONGEST = 450
 LAYERS = [
     ("gardenerd.errors", "gardenerd.durable", "gardenerd.settings", "gardenerd.paths"),
     ("gardenerd.logs", "gardenerd.workers.jobs", "gardenerd.workers.frames")
-    + ("gardenerd.workers.train_jobs", "gardenerd.workers.tune_jobs", "gardenerd.workers.tuned"),
+    + ("gardenerd.workers.train_jobs", "gardenerd.workers.tune_jobs", "gardenerd.workers.tuned")
+    + ("gardenerd.workers.export_jobs",),
     ("gardenerd.core",),
     ("gardenerd.watch", "gardenerd.host", "gardenerd.store", "gardenerd.wire")
     + ("gardenerd.models.info", "gardenerd.models.card", "gardenerd.index.generation")
@@ -26,7 +27,7 @@ LAYERS = [
     ("gardenerd.service",),
     ("gardenerd.status", "gardenerd.daemon", "gardenerd.__main__"),
 ]
-INSIDE_WORKERS = ("gardenerd.index", "gardenerd.train", "gardenerd.answer")
+INSIDE_WORKERS = ("gardenerd.index", "gardenerd.train", "gardenerd.answer", "gardenerd.export")
 IMPURE = {"asyncio", "os", "time", "random", "socket", "sqlite3", "subprocess", "threading", "io"}
 
 

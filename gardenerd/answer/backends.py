@@ -9,7 +9,10 @@ from gardenerd.workers.jobs import ServerRef
 
 def server_backend(server: ServerRef, home: Home) -> Backend:
     """What speaks to ``server``; nothing is asked of it yet."""
-    del home
+    if server.kind == "ollama":
+        from gardenerd.answer.remote.ollama import OllamaBackend
+
+        return OllamaBackend(server, home)
     from gardenerd.answer.remote.openai import OpenAIBackend
 
     return OpenAIBackend(server)

@@ -50,8 +50,9 @@ class Lora:
         if (pair.b.shape[0], pair.a.shape[1]) != entry.shape:
             raise AdapterError(f"the adapter does not fit the base: {name} has another shape")
         added = (self.alpha / self.rank) * (pair.b @ pair.a)
+        total = np.asarray(floats(base, entry.dtype) + added, dtype=np.float32)
         with np.errstate(over="ignore"):
-            found = stored(floats(base, entry.dtype) + added, entry.dtype)
+            found = stored(total, entry.dtype)
         if not bool(np.isfinite(floats(found, entry.dtype)).all()):
             raise AdapterError(
                 f"{name} with the adapter holds numbers that {entry.dtype} cannot",

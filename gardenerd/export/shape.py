@@ -69,11 +69,12 @@ class Shape:
         """
         layers = {int(found[1]) for m in lora.pairs if (found := re.search(r"layers\.(\d+)\.", m))}
         inward = {p.a.shape[1] for m, p in lora.pairs.items() if m.endswith((".q_proj", ".k_proj"))}
-        if (layers and max(layers) >= self.layers) or (inward and inward != {self.width}):
+        count = max(layers, default=-1) + 1
+        if count not in (0, self.layers) or (inward and inward != {self.width}):
             wide = f", {min(inward)} wide" if inward else ""
             raise AdapterError(
-                f"the adapter was trained on another model: of {max(layers, default=0) + 1} layers"
-                f"{wide}; this one has {self.layers}, {self.width} wide",
+                f"the adapter was trained on another model: of {count} layers{wide}; "
+                f"this one has {self.layers}, {self.width} wide",
                 hint="set model.base to the model that the server runs, and train on it",
             )
 

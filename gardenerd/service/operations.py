@@ -16,6 +16,7 @@ from gardenerd.errors import NotFoundError, RefusedError, TimedOutError
 from gardenerd.paths import Home
 from gardenerd.service import covering, embeddings, rewards, versions
 from gardenerd.service.answering import Answering
+from gardenerd.service.exporting import Exporting
 from gardenerd.service.forgetting import Forgetting
 from gardenerd.service.indexing import ASKED, Indexing
 from gardenerd.service.learning import Learning, Publish
@@ -42,6 +43,7 @@ class Operations:
         stores: Stores,
         indexing: Indexing,
         answering: Answering,
+        exporting: Exporting,
         forgetting: Forgetting,
         learning: Learning,
         tuning: Tuning,
@@ -54,6 +56,7 @@ class Operations:
         self._stores = stores
         self._indexing = indexing
         self._answering = answering
+        self._exporting = exporting
         self._forgetting = forgetting
         self._learning = learning
         self._tuning = tuning
@@ -86,6 +89,7 @@ class Operations:
             messages.Cancel: self._cancel,
             messages.Rollback: self._rollback,
             messages.ManageAdapter: self._manage_adapter,
+            messages.Export: self._export,
             messages.Adapters: self._adapters,
             messages.Embeddings: self._embeddings,
             messages.TuneEmbedding: self._tune_embedding,
@@ -273,6 +277,10 @@ class Operations:
             self._stores.adapters.pin(project.id, wanted.version, wanted.action == "pin")
         done = {"pin": "is pinned", "unpin": "is no longer pinned", "rm": "is removed"}
         return {"message": f"{wanted.version} {done[wanted.action]}", "version": wanted.version}
+
+    async def _export(self, wanted: messages.Export, exchange: Exchange) -> dict[str, Any]:
+        project = None if wanted.version == "base" else self._one(wanted.project)
+        return await self._exporting.export(wanted, project, exchange.progress)
 
     async def _adapters(self, wanted: messages.Adapters, _: Exchange) -> dict[str, Any]:
         named = self._stores.projects.get(wanted.project).id if wanted.project else None

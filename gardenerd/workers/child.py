@@ -51,13 +51,14 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-Kind = Literal["index", "search", "model", "train", "tune"]
+Kind = Literal["index", "search", "model", "train", "tune", "export"]
 MODULES: dict[Kind, str] = {
     "index": "gardenerd.workers.indexer",
     "search": "gardenerd.workers.searcher",
     "model": "gardenerd.workers.answerer",
     "train": "gardenerd.workers.trainer",
     "tune": "gardenerd.workers.tuner",
+    "export": "gardenerd.workers.exporter",
 }
 
 _START_SECONDS = 60.0  # importing torch from a cold disk takes tens of seconds

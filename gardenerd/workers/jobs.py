@@ -7,6 +7,7 @@ secret scan found is masked before a text leaves the reader.
 
 from __future__ import annotations
 
+import os
 from typing import Literal
 
 import msgspec
@@ -245,6 +246,10 @@ class ServerRef(msgspec.Struct, kw_only=True, frozen=True):
     key_env: str = ""
     allow_remote: bool = False
     keep_alive: str = "5m"
+
+    def key(self) -> str | None:
+        """What the server is shown, from this process's environment; it is nowhere kept."""
+        return os.environ.get(self.key_env) if self.key_env else None
 
 
 class CompleteCode(Job, kw_only=True, frozen=True):

@@ -173,11 +173,7 @@ class _Request:
             )
             try:
                 response = await self._client.send(request, stream=True)
-            except (
-                httpx2.NetworkError,
-                httpx2.ConnectTimeout,
-                httpx2.RemoteProtocolError,
-            ) as error:
+            except _NOT_ANSWERED as error:
                 if wait is None:
                     raise self._unreachable(error) from error
                 await asyncio.sleep(wait * random.uniform(0.5, 1.0))

@@ -6,8 +6,6 @@ is found by asking it (:mod:`gardenerd.answer.remote.served`).
 
 from __future__ import annotations
 
-import logging
-import os
 import threading
 import time
 from collections import OrderedDict
@@ -27,8 +25,6 @@ from gardenerd.answer.remote.writing import Piece, RemoteWriting
 from gardenerd.errors import ModelError, ServerError
 from gardenerd.workers.jobs import AdapterRef, ServerRef
 
-log = logging.getLogger(__name__)
-
 # A server that was started anew may have another window or another tokenizer.
 _KNOWN_SECONDS = 60.0
 # What may follow what was filled in, where a model goes on into another file (at most four, as
@@ -43,8 +39,7 @@ class OpenAIBackend:
 
     def __init__(self, server: ServerRef) -> None:
         self._server = server
-        key = os.environ.get(server.key_env) if server.key_env else None
-        self._http = Http(server.url, key=key, allow_remote=server.allow_remote)
+        self._http = Http(server.url, key=server.key(), allow_remote=server.allow_remote)
         self._lock = threading.Lock()
         self._served: Served | None = None
         self._looked = 0.0

@@ -27,7 +27,7 @@ class RemoteWriting:
     def __iter__(self) -> Iterator[str]:
         for piece in self._pieces:
             self.tokens = self.tokens + bool(piece.text) if piece.tokens is None else piece.tokens
-            self.full = piece.end == "length"
+            self.full = self.full or piece.end == "length"
             if piece.text:
                 yield piece.text
 
