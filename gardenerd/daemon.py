@@ -25,6 +25,7 @@ from gardenerd.service.forgetting import Forgetting
 from gardenerd.service.indexing import Indexing
 from gardenerd.service.learning import Learning
 from gardenerd.service.operations import Operations
+from gardenerd.service.precedence import Precedence
 from gardenerd.service.serving import Serving
 from gardenerd.service.tuning import Tuning
 from gardenerd.settings import Settings, parse_duration
@@ -142,6 +143,7 @@ class Daemon:
             stores=self._stores,
             indexing=self._indexing,
             search=self._search,
+            precedence=Precedence(self._index),
             model=self._model,
             serving=serving,
         )

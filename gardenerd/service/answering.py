@@ -27,6 +27,7 @@ from gardenerd.paths import Home
 from gardenerd.service import embeddings
 from gardenerd.service.embeddings import TUNABLE
 from gardenerd.service.indexing import Indexing
+from gardenerd.service.precedence import Precedence
 from gardenerd.service.serving import Serving
 from gardenerd.settings import Settings
 from gardenerd.store.feedback import Given
@@ -79,6 +80,7 @@ class Answering:
         stores: Stores,
         indexing: Indexing,
         search: Child,
+        precedence: Precedence,
         model: Child,
         serving: Serving,
     ) -> None:
@@ -87,6 +89,7 @@ class Answering:
         self._stores = stores
         self._indexing = indexing
         self._search = search
+        self._precedence = precedence
         self._model = model
         self._served_by = serving
 
@@ -288,7 +291,8 @@ class Answering:
         ids = [project.id for project in projects]
         job = SearchIndex(query=query, k=k, projects=ids, tuned=tuned)
         try:
-            found = await self._search.call(job, Hits, retry=True)
+            with self._precedence.taken():
+                found = await self._search.call(job, Hits, retry=True)
         except IndexUnavailableError:
             await self._indexing.check_index()
             found = await self._search.call(job, Hits, retry=True)
