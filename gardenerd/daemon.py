@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 _CONSIDER_SECONDS = 20.0
 _TUNE_SECONDS = 120.0
 _REAP_SECONDS = 5.0
+_SWEEP_SECONDS = 60.0
 # launchd kills about 5 s after its SIGTERM; what is not done by then is taken up at the next start.
 _SHUTDOWN_SECONDS = 4.0
 
@@ -136,7 +137,7 @@ class Daemon:
             search=self._search,
             publish=self._publish,
         )
-        serving = Serving(settings.model)
+        self._serving = Serving(settings.model, home)
         answering = Answering(
             home=home,
             settings=settings,
@@ -145,7 +146,7 @@ class Daemon:
             search=self._search,
             precedence=Precedence(self._index),
             model=self._model,
-            serving=serving,
+            serving=self._serving,
         )
         reporter = Reporter(
             home=home,
@@ -155,7 +156,7 @@ class Daemon:
             learning=self._learning,
             tuning=self._tuning,
             forgetting=self._forgetting,
-            serving=serving,
+            serving=self._serving,
             workers=self._workers,
         )
         operations = Operations(
@@ -192,6 +193,7 @@ class Daemon:
         self._go(self._forgetting.work(), "forget")
         self._schedule.every(_CONSIDER_SECONDS, self._learning.tick, name="consider")
         self._schedule.every(_TUNE_SECONDS, self._tuning.tick, name="tune")
+        self._schedule.every(_SWEEP_SECONDS, lambda: self._serving.tick(self._model), name="served")
         self._schedule.every(_REAP_SECONDS, self._reap, name="reap")
         self._schedule.start()
         self._schedule.soon("consider")

@@ -21,7 +21,8 @@ LAYERS = [
     + ("gardenerd.workers.export_jobs",),
     ("gardenerd.core",),
     ("gardenerd.watch", "gardenerd.host", "gardenerd.store", "gardenerd.wire")
-    + ("gardenerd.models.info", "gardenerd.models.card", "gardenerd.index.generation")
+    + ("gardenerd.models.info", "gardenerd.models.card", "gardenerd.models.served")
+    + ("gardenerd.index.generation",)
     + ("gardenerd.seedling",),
     ("gardenerd.workers.child", "gardenerd.workers.harness"),
     ("gardenerd.service",),

@@ -16,3 +16,14 @@ def server_backend(server: ServerRef, home: Home) -> Backend:
     from gardenerd.answer.remote.openai import OpenAIBackend
 
     return OpenAIBackend(server)
+
+
+def sweep_server(server: ServerRef, home: Home) -> None:
+    """Delete what was registered at an ollama of versions that are no more here.
+
+    Raises:
+        ServerError: it cannot be reached.
+    """
+    from gardenerd.answer.remote.ollama import OllamaBackend
+
+    OllamaBackend(server, home).sweep()

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Literal, Protocol
 
 from gardenerd.answer.backend import Backend, Session, Writing
-from gardenerd.answer.backends import server_backend
+from gardenerd.answer.backends import server_backend, sweep_server
 from gardenerd.answer.chat import CitationFilter, question_messages
 from gardenerd.answer.local.backend import LocalBackend
 from gardenerd.answer.scoring import score_files
@@ -19,11 +19,13 @@ from gardenerd.workers.harness import Context
 from gardenerd.workers.jobs import (
     AnswerQuestion,
     CompleteCode,
+    Done,
     Generated,
     ModelJob,
     Scores,
     ScoreTexts,
     ServerRef,
+    SweepServer,
     TextPiece,
 )
 
@@ -55,7 +57,7 @@ class Engine:
         """Versions in memory, the least recently used first."""
         return self._backend.loaded_adapters if self._backend else []
 
-    def handle(self, job: ModelJob, context: Context) -> Generated | Scores:
+    def handle(self, job: ModelJob, context: Context) -> Generated | Scores | Done:
         """Do one job.
 
         Raises:
@@ -75,6 +77,10 @@ class Engine:
                 with backend.open(job.adapter, max_adapters=job.max_adapters) as session:
                     files = score_files(session.base, job.paths, check=context.check)
                     return Scores(files=files, adapter=session.adapter, warning=session.warning)
+
+            case SweepServer():
+                sweep_server(job.server, self._home)
+                return Done()
 
     def _open(self, job: CompleteCode | AnswerQuestion) -> AbstractContextManager[Session]:
         backend = self._remote(job.server) if job.server else self._local(job.base)

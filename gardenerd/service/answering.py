@@ -7,7 +7,6 @@ import os
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,14 +14,7 @@ import msgspec
 
 from gardenerd.core import extractive
 from gardenerd.core.suggestions import likeness
-from gardenerd.errors import (
-    GardenerError,
-    IndexUnavailableError,
-    ModelError,
-    NotFoundError,
-    RefusedError,
-)
-from gardenerd.models.info import BaseInfo, find_base, inspect
+from gardenerd.errors import GardenerError, IndexUnavailableError, NotFoundError, RefusedError
 from gardenerd.paths import Home
 from gardenerd.service import embeddings
 from gardenerd.service.embeddings import TUNABLE
@@ -56,18 +48,6 @@ _MAX_COMPLETED_BYTES = 4_000_000
 _ASK_HITS = 12
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Answerer:
-    """What answers and completes: the base model, or the one that a server has."""
-
-    name: str
-    folder: str
-    """Of the base, empty when a server answers and there is none."""
-    chat: bool
-
-
 HitState = Literal["fresh", "pending", "gone"]
 
 
@@ -112,7 +92,7 @@ class Answering:
         _check_question(wanted.question, "question")
         projects = self._projects(wanted.project)
         hits = await self._hits(wanted.question, max(wanted.k, _ASK_HITS), projects)
-        base = await asyncio.to_thread(self._answers)
+        base = await asyncio.to_thread(self._served_by.answerer)
         name, adapter, warning = base.name, None, ""
         if base.chat and hits:
             owner = next(p for p in projects if p.id == hits[0].project)
@@ -161,7 +141,7 @@ class Answering:
         prefix, suffix = await asyncio.to_thread(_split, path, wanted.line, wanted.column)
         found = self._stores.projects.containing(path.resolve())
         project = found[0] if found else None
-        base = await asyncio.to_thread(self._answers)
+        base = await asyncio.to_thread(self._served_by.answerer)
         generated = await self._generate(
             CompleteCode(
                 base=base.folder,
@@ -209,7 +189,7 @@ class Answering:
         else:
             found = self._stores.projects.containing(Path(wanted.paths[0]).resolve())
             project = found[0] if found else self._only_project()
-        base = await asyncio.to_thread(self.base)
+        base = await asyncio.to_thread(self._served_by.base)
         scores = await self._model.call(
             ScoreTexts(
                 base=base.folder,
@@ -225,29 +205,7 @@ class Answering:
             "warning": scores.warning,
         }
 
-    def base(self) -> BaseInfo:
-        """The base model in use; reads files, so call it in a thread.
-
-        Raises:
-            ModelError: it is missing or damaged.
-        """
-        name = self._settings.model.base
-        folder = find_base(name, self._home)
-        return inspect(folder, name=name, cache=self._home.models / "fingerprints.json")
-
     # --- parts --------------------------------------------------------------------------------
-
-    def _answers(self) -> _Answerer:
-        """What will answer; reads files. With a server the base need not be there."""
-        server = self._served_by.server
-        if server is None:
-            base = self.base()
-            return _Answerer(name=base.name, folder=base.folder, chat=base.chat)
-        try:
-            folder = str(find_base(self._settings.model.base, self._home))
-        except ModelError:
-            folder = ""
-        return _Answerer(name=server.name or server.url, folder=folder, chat=True)
 
     async def _generate(self, job: AnswerQuestion | CompleteCode, say: Say) -> Generated:
         """What the model writes, told by ``say`` as it comes; its base by name, not by folder."""

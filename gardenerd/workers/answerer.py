@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from gardenerd import logs
 from gardenerd.paths import find_home
 from gardenerd.workers.harness import Context, Harness, child_arguments
-from gardenerd.workers.jobs import Generated, ModelJob, Scores
+from gardenerd.workers.jobs import Done, Generated, ModelJob, Scores
 
 if TYPE_CHECKING:
     from gardenerd.answer.engine import Engine
@@ -29,7 +29,7 @@ class _Answerer:
     def warm_up(self) -> None:
         self._ready()
 
-    def handle(self, job: ModelJob, context: Context) -> Generated | Scores:
+    def handle(self, job: ModelJob, context: Context) -> Generated | Scores | Done:
         engine = self._ready()
         context.check()
         return engine.handle(job, context)

@@ -288,6 +288,12 @@ class ScoreTexts(Job, kw_only=True, frozen=True):
     max_adapters: int = 3
 
 
+class SweepServer(Job, kw_only=True, frozen=True):
+    """Delete the adapters at a server whose version is no more here; answered by :class:`Done`."""
+
+    server: ServerRef
+
+
 class TextPiece(msgspec.Struct, kw_only=True, frozen=True):
     text: str
 
@@ -319,4 +325,4 @@ class Scores(msgspec.Struct, kw_only=True, frozen=True):
 
 TableJob = IndexFiles | RemoveProject | ForgetPlace | OptimizeIndex | CheckIndex
 IndexJob = TableJob | ReadSubjects | Harvest | ReadTexts
-ModelJob = CompleteCode | AnswerQuestion | ScoreTexts
+ModelJob = CompleteCode | AnswerQuestion | ScoreTexts | SweepServer

@@ -24,9 +24,9 @@ from gardenerd.answer.backend import Message
 from gardenerd.answer.remote import text as texts
 from gardenerd.answer.remote.http import Check, Http
 from gardenerd.answer.remote.names import PREFIX, served_name
-from gardenerd.answer.remote.registered import Registered
 from gardenerd.answer.remote.writing import Piece, RemoteWriting
 from gardenerd.errors import GardenerError, ModelError, ServerError
+from gardenerd.models.served import Registered
 from gardenerd.paths import Home
 from gardenerd.settings import parse_duration
 from gardenerd.workers.jobs import AdapterRef, ServerRef
@@ -122,6 +122,15 @@ class OllamaBackend:
         keep = parse_duration(self._server.keep_alive) or 0.0
         fields = {"model": model, "keep_alive": -1 if keep == float("inf") else keep}
         yield OllamaSession(self._http, shown, name, fields, window, version, warning)
+
+    def sweep(self) -> None:
+        """Delete the copies of versions that are no more.
+
+        Raises:
+            ServerError: ollama cannot be reached; they stay noted.
+        """
+        with self._lock:
+            self._sweep({tag.name for tag in self._tags()})
 
     def close(self) -> None:
         self._shown.clear()

@@ -15,6 +15,7 @@ from safetensors.numpy import load_file
 from gardenerd.answer.remote import http
 from gardenerd.answer.remote.ollama import OllamaBackend
 from gardenerd.errors import ModelError, ServerError
+from gardenerd.models.served import left_behind
 from gardenerd.paths import Home
 from gardenerd.workers.jobs import AdapterRef, ServerRef
 from tests.answer.remote.ollama_double import OllamaDouble
@@ -131,10 +132,16 @@ def test_an_adapter_is_registered_once_and_goes_with_its_version(
     name = "base_model.model.model.layers.1.mlp.up_proj.lora_B.weight"
     assert np.array_equal(worn["blk.1.ffn_up.weight.lora_b"], own[name])
 
-    # What is no more here goes there, also when the daemon was away meanwhile.
+    # What is no more here goes there, also when the daemon or ollama was away meanwhile.
+    assert left_behind(Home(tmp_path)) == []
     shutil.rmtree(folder)
-    ask(backend(double, tmp_path))
-    assert list(double.shown) == ["coder:1.5b"]
+    assert left_behind(Home(tmp_path)) == [double.url]
+    double.failures = [503] * 4
+    with pytest.raises(ServerError):
+        backend(double, tmp_path).sweep()
+    assert left_behind(Home(tmp_path)) == [double.url]
+    backend(double, tmp_path).sweep()
+    assert list(double.shown) == ["coder:1.5b"] and left_behind(Home(tmp_path)) == []
     assert backend(double, tmp_path).loaded_adapters == []
 
 

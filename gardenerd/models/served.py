@@ -11,6 +11,12 @@ from gardenerd.paths import Home
 from gardenerd.workers.jobs import AdapterRef
 
 
+def left_behind(home: Home) -> list[str]:
+    """The servers that have copies of versions which are no more here."""
+    servers = Registered(home, "").servers()
+    return [url for url in servers if Registered(home, url).gone()]
+
+
 class Registered:
     """The adapters at one server, by the names that they have there. One process writes the file.
 
@@ -28,6 +34,9 @@ class Registered:
                 self._all = msgspec.json.decode(self._file.read_bytes(), type=kind)
             except msgspec.DecodeError:
                 self._all = {}
+
+    def servers(self) -> list[str]:
+        return list(self._all)
 
     def versions(self) -> list[str]:
         return [ref.version for ref in self._here.values()]
