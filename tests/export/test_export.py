@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any, Literal
 
@@ -102,7 +103,10 @@ def there(kind: str, name: str, tensor: Any) -> Any:
 
 def adapted(made: tuple[Path, Path]) -> Any:
     base, adapter = made
-    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), str(adapter))
+    with warnings.catch_warnings():
+        # peft 0.21 asks transformers 5 by a name that is deprecated there.
+        warnings.simplefilter("ignore", FutureWarning)
+        model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), str(adapter))
     return model.merge_and_unload()
 
 

@@ -29,7 +29,7 @@ def clean(text: str) -> str:
 
 def estimate(text: str) -> int:
     """Tokens of a text, rather too many than too few: digits and signs count one each, letters one
-    for three, and what is not ASCII by its bytes."""
+    for three, what is not ASCII by its bytes, and a tenth is added for rare words."""
     total = 0
     for piece in _PIECES.finditer(text):
         found = piece[0]
@@ -37,11 +37,11 @@ def estimate(text: str) -> int:
             loud = found.isupper() and len(found) > 1
             total += -(-len(found) // (_CAPITALS_PER_TOKEN if loud else _LETTERS_PER_TOKEN))
         elif found.isascii():
-            # A single blank belongs to the word after it.
-            total += found != " "
+            # A single blank belongs to the word after it, if that is of plain letters.
+            total += found != " " or not text[piece.end() : piece.end() + 1].isascii()
         else:
             total += len(found.encode())
-    return total
+    return total + -(-total // 10)
 
 
 def keep_end(text: str, tokens: int, count: Callable[[str], int]) -> str:
