@@ -79,12 +79,8 @@ def read_vocabulary(folder: Path, size: int) -> Vocabulary:
         RefusedError: it is no byte-level BPE.
         ModelError: it is damaged.
     """
-    path = folder / "tokenizer.json"
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        settings = _settings(folder)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"cannot read {path}: {error}", hint="copy the model again") from error
+    tokenizer = _load(folder)
+    found: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
     model = found["model"]
     bytewise = any(part.get("type") == "ByteLevel" for part in _parts(found.get("pre_tokenizer")))
     if model.get("type") != "BPE" or model.get("byte_fallback") or not bytewise:
@@ -99,49 +95,63 @@ def read_vocabulary(folder: Path, size: int) -> Vocabulary:
         control = added.get("special") or _CONTROL.fullmatch(token)
         tokens[number], kinds[number] = token, 3 if control else 4
         numbers[token] = number
-    end = numbers.get(_token(settings, "eos_token"))
-    if end is None:
+    if tokenizer.eos_token_id is None:
         raise ModelError(
             f"the tokenizer in {folder} names no end-of-text token",
             hint="set eos_token in its tokenizer_config.json",
         )
-    pre, differs = _named(path, found.get("pre_tokenizer"))
-    merges = model["merges"]
+    pre, differs = _named(found)
+    template = tokenizer.chat_template or ""
     return Vocabulary(
         tokens=tokens,
         kinds=kinds,
-        merges=[each if isinstance(each, str) else " ".join(each) for each in merges],
+        merges=[each if isinstance(each, str) else " ".join(each) for each in model["merges"]],
         pre=pre,
         differs=differs,
-        begin=numbers.get(_token(settings, "bos_token")),
-        end=end,
-        pad=numbers.get(_token(settings, "pad_token")),
-        template=_template(folder, settings),
+        begin=tokenizer.bos_token_id,
+        end=tokenizer.eos_token_id,
+        pad=tokenizer.pad_token_id,
+        template=template if isinstance(template, str) else template.get("default", ""),
         fill=_fill(numbers),
     )
 
 
-def _named(path: Path, pre: Any) -> tuple[str, float]:
-    """llama.cpp's name of a pre-tokenizer or of the most alike, and the share that differs."""
+def _load(folder: Path) -> Any:
+    """The tokenizer as the model is served with it: transformers gives some architectures their own
+    way of cutting words, whatever their ``tokenizer.json`` says."""
+    # Two seconds to import, and of use for this alone.
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, use_fast=True
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            f"the tokenizer in {folder} cannot be loaded: {error}", hint="copy the model again"
+        ) from error
+
+
+def _named(found: dict[str, Any]) -> tuple[str, float]:
+    """llama.cpp's name of a tokenizer's way or of the most alike, and the share that differs."""
+    pre = found.get("pre_tokenizer")
     for name, known in _KNOWN.items():
         if _essence(pre) == _essence(known):
             return name, 0.0
     code = "".join(_sample())
-    own = _pieces(path, None, code)
+    own = _pieces(found, code)
     shares = {
-        name: 1 - len(own & _pieces(path, known, code)) / len(own) for name, known in _KNOWN.items()
+        name: 1 - len(own & _pieces({**found, "pre_tokenizer": known}, code)) / len(own)
+        for name, known in _KNOWN.items()
     }
     best = min(shares, key=shares.__getitem__)
     return best, shares[best]
 
 
-def _pieces(path: Path, pre: Any, text: str) -> set[tuple[int, int]]:
-    """Where each token of a text begins and ends; ``pre`` in the place of its own pre-tokenizer."""
-    found = json.loads(path.read_text(encoding="utf-8"))
-    if pre is not None:
-        found["pre_tokenizer"] = pre
-    tokenizer = Tokenizer.from_str(json.dumps(found))
-    return set(tokenizer.encode(text, add_special_tokens=False).offsets)
+def _pieces(tokenizer: dict[str, Any], text: str) -> set[tuple[int, int]]:
+    """Where each token of a text begins and ends."""
+    made = Tokenizer.from_str(json.dumps(tokenizer))
+    return set(made.encode(text, add_special_tokens=False).offsets)
 
 
 def _sample() -> Iterator[str]:
@@ -179,24 +189,3 @@ def _fill(numbers: dict[str, int]) -> dict[str, int]:
         if all(form.format(part) in numbers for part in _FILL_KEYS):
             return {key: numbers[form.format(part)] for part, key in _FILL_KEYS.items()}
     return {}
-
-
-def _settings(folder: Path) -> dict[str, Any]:
-    file = folder / "tokenizer_config.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-
-
-def _token(settings: dict[str, Any], name: str) -> str:
-    found = settings.get(name)
-    return str(found.get("content")) if isinstance(found, dict) else str(found)
-
-
-def _template(folder: Path, settings: dict[str, Any]) -> str:
-    file = folder / "chat_template.jinja"
-    if file.is_file():
-        return file.read_text(encoding="utf-8")
-    found = settings.get("chat_template") or ""
-    if isinstance(found, list):  # several by name
-        named = {each.get("name"): each.get("template", "") for each in found}
-        return str(named.get("default") or "")
-    return str(found)
