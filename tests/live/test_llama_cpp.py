@@ -105,7 +105,7 @@ def test_llama_cpp_computes_what_transformers_does(tmp_path: Path, kind: Any) ->
 @pytest.fixture
 def peer(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     """A running server with a base that was taught an answer, and a version of it."""
-    base = make_base(tmp_path / "tiny", chat=True)
+    base = make_base(tmp_path / "tiny", chat=True, window=1_024)
     before, after = "def f(a):\n    b = ", "\n    return b\n"
     teach(base, f"<|fim_prefix|>{before}<|fim_suffix|>{after}<|fim_middle|>", "a + '🌿'")
     adapter = make_adapter(base, tmp_path / "adapter")
@@ -122,7 +122,7 @@ def peer(tmp_path: Path) -> Iterator[tuple[str, Path]]:
         ],
     }
     for model in config["models"]:
-        model |= {"n_ctx": 512, "n_threads": 1, "verbose": False}
+        model |= {"n_ctx": 1_024, "n_threads": 1, "verbose": False}
     file = tmp_path / "server.json"
     file.write_text(json.dumps(config))
     url = f"http://127.0.0.1:{config['port']}"
@@ -143,7 +143,7 @@ def test_a_real_server_answers_in_the_place_of_the_base(
 ) -> None:
     url, base = peer
     garden = Garden(home_folder)
-    settings = f'[model]\nbase = "{base}"\nbackend = "openai"\nurl = "{url}"\nwindow = 512\n'
+    settings = f'[model]\nbase = "{base}"\nbackend = "openai"\nurl = "{url}"\nwindow = 1024\n'
     garden.configure(ONLY_ASKED + settings)
     grown(garden, project, base)
     (project / "taught.py").write_text("def f(a):\n    b = \n    return b\n")
