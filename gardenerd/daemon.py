@@ -20,12 +20,15 @@ from gardenerd.errors import AlreadyRunningError
 from gardenerd.host.schedule import Schedule
 from gardenerd.paths import Home
 from gardenerd.service.answering import Answering
+from gardenerd.service.completing import Completing
 from gardenerd.service.exporting import Exporting
+from gardenerd.service.finding import Finding
 from gardenerd.service.forgetting import Forgetting
 from gardenerd.service.indexing import Indexing
 from gardenerd.service.learning import Learning
 from gardenerd.service.operations import Operations
 from gardenerd.service.precedence import Precedence
+from gardenerd.service.selection import Selection
 from gardenerd.service.serving import Serving
 from gardenerd.service.tuning import Tuning
 from gardenerd.settings import Settings, parse_duration
@@ -137,16 +140,31 @@ class Daemon:
             search=self._search,
             publish=self._publish,
         )
-        self._serving = Serving(settings.model, home)
-        answering = Answering(
+        finding = Finding(
             home=home,
             settings=settings,
             stores=self._stores,
             indexing=self._indexing,
             search=self._search,
             precedence=Precedence(self._index),
-            model=self._model,
+        )
+        selection = Selection(home=home, settings=settings, stores=self._stores)
+        self._serving = Serving(settings.model, home)
+        answering = Answering(
+            settings=settings,
+            stores=self._stores,
+            finding=finding,
+            selection=selection,
             serving=self._serving,
+            model=self._model,
+        )
+        completing = Completing(
+            settings=settings,
+            stores=self._stores,
+            finding=finding,
+            selection=selection,
+            serving=self._serving,
+            model=self._model,
         )
         reporter = Reporter(
             home=home,
@@ -156,6 +174,7 @@ class Daemon:
             learning=self._learning,
             tuning=self._tuning,
             forgetting=self._forgetting,
+            selection=selection,
             serving=self._serving,
             workers=self._workers,
         )
@@ -163,7 +182,9 @@ class Daemon:
             home=home,
             stores=self._stores,
             indexing=self._indexing,
+            finding=finding,
             answering=answering,
+            completing=completing,
             exporting=Exporting(
                 home=home, settings=settings, stores=self._stores, exporter=exporter
             ),

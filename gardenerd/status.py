@@ -20,6 +20,7 @@ from gardenerd.service import backlog
 from gardenerd.service.forgetting import Forgetting
 from gardenerd.service.indexing import Indexing
 from gardenerd.service.learning import Learning
+from gardenerd.service.selection import Selection
 from gardenerd.service.serving import Serving
 from gardenerd.service.tuning import Tuning
 from gardenerd.settings import Settings
@@ -42,6 +43,7 @@ class Reporter:
         tuning: Tuning,
         forgetting: Forgetting,
         serving: Serving,
+        selection: Selection,
         workers: list[Child],
     ) -> None:
         self._home = home
@@ -52,6 +54,7 @@ class Reporter:
         self._tuning = tuning
         self._forgetting = forgetting
         self._serving = serving
+        self._selection = selection
         self._workers = workers
         self._started = time.monotonic()
         self._processes: dict[int, psutil.Process] = {}
@@ -69,7 +72,7 @@ class Reporter:
             },
             "loop": self._loop(projects, told),
             "embedding": self._tuning.status(),
-            "warnings": self._settings.train.warnings(),
+            "warnings": [*self._settings.train.warnings(), *self._selection.warnings()],
             "last_error": self._last_error(),
         }
 

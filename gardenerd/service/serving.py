@@ -5,17 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from gardenerd.errors import GardenerError, ModelError
-from gardenerd.models.info import BaseInfo, find_base, inspect
+from gardenerd.errors import GardenerError, ServerError
 from gardenerd.models.served import left_behind
 from gardenerd.paths import Home
+from gardenerd.service.writing import Say, write
 from gardenerd.settings import Model
 from gardenerd.workers.child import Child
-from gardenerd.workers.jobs import Done, ServerRef, SweepServer
+from gardenerd.workers.jobs import (
+    AnswerQuestion,
+    CompleteCode,
+    Done,
+    Generated,
+    ServerRef,
+    SweepServer,
+)
 
 log = logging.getLogger(__name__)
 
@@ -40,20 +46,9 @@ def server_of(model: Model) -> ServerRef | None:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Answerer:
-    """What answers and completes."""
-
-    name: str
-    folder: str
-    """Of the base, to which adapters belong; empty when a server answers and there is none."""
-    chat: bool
-    """It writes answers; of a server that is only known when it is asked."""
-
-
 class Serving:
-    """The base model, or the server in its place: what it is, and what became of the last request
-    to it."""
+    """The server in the place of the base model, if there is one: what became of the last request
+    to it, and whether it is there."""
 
     def __init__(self, model: Model, home: Home) -> None:
         self.server = server_of(model)
@@ -61,30 +56,17 @@ class Serving:
         self._home = home
         self._problem = ""
 
-    def base(self) -> BaseInfo:
-        """The base model in use; reads files, so call it in a thread.
-
-        Raises:
-            ModelError: it is missing or damaged.
-        """
-        folder = find_base(self._model.base, self._home)
-        cache = self._home.models / "fingerprints.json"
-        return inspect(folder, name=self._model.base, cache=cache)
-
-    def answerer(self) -> Answerer:
-        """What answers; reads files. Where it is a server, the base need not be there.
-
-        Raises:
-            ModelError: the base answers, and is missing or damaged.
-        """
-        if self.server is None:
-            base = self.base()
-            return Answerer(name=base.name, folder=base.folder, chat=base.chat)
+    async def write(self, model: Child, job: AnswerQuestion | CompleteCode, say: Say) -> Generated:
+        """As :func:`gardenerd.service.writing.write`; of a server it is kept how it went."""
+        if job.server is None:
+            return await write(model, job, say)
         try:
-            folder = str(find_base(self._model.base, self._home))
-        except ModelError:
-            folder = ""
-        return Answerer(name=self.server.name or self.server.url, folder=folder, chat=True)
+            generated = await write(model, job, say)
+        except ServerError as error:
+            self._problem = error.message
+            raise
+        self._problem = ""
+        return generated
 
     async def tick(self, model: Child) -> None:
         """Once in a while: what was removed or forgotten here must not stay at a server.
@@ -102,13 +84,6 @@ class Serving:
                 await model.call(SweepServer(server=server), Done)
             except GardenerError as error:
                 log.warning("adapters stay at a server", extra={"cause": error.message})
-
-    def asked(self, error: GardenerError | None) -> None:
-        """Remember how a request ended."""
-        if error is None:
-            self._problem = ""
-        elif error.code == "server":
-            self._problem = error.message
 
     async def status(self) -> dict[str, Any]:
         """``backend``, and of a server its ``url`` (host and port), ``model`` as it is set,

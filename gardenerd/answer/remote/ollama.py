@@ -20,16 +20,16 @@ from typing import Any
 
 import msgspec
 
-from gardenerd.answer.backend import Message
+from gardenerd.answer.backend import Drawing, Message
 from gardenerd.answer.remote import text as texts
 from gardenerd.answer.remote.http import Check, Http
 from gardenerd.answer.remote.names import PREFIX, served_name
-from gardenerd.answer.remote.writing import Piece, RemoteWriting
+from gardenerd.answer.remote.writing import Piece, RemoteWriting, sampling
 from gardenerd.errors import GardenerError, ModelError, ServerError
 from gardenerd.models.served import Registered
 from gardenerd.paths import Home
 from gardenerd.settings import parse_duration
-from gardenerd.workers.jobs import AdapterRef, ServerRef
+from gardenerd.workers.jobs import AdapterRef, ServerRef, Surroundings
 
 log = logging.getLogger(__name__)
 
@@ -233,6 +233,8 @@ class OllamaSession:
         self.adapter = adapter
         self.warning = warning
         self.can_chat = shown.can_chat
+        # Its templates have no place for other files.
+        self.knows_repositories = False
 
     def count(self, text: str) -> int:
         return texts.estimate(text)
@@ -241,7 +243,12 @@ class OllamaSession:
         return texts.clean(text)
 
     def chat(
-        self, messages: Sequence[Message], *, max_tokens: int, check: Callable[[], None]
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int,
+        check: Callable[[], None],
+        drawing: Drawing | None = None,
     ) -> RemoteWriting:
         """What the assistant says next.
 
@@ -257,11 +264,19 @@ class OllamaSession:
                 hint="ask a shorter question, or set model.window",
             )
         body = {"messages": list(messages)}
-        return self._write("/api/chat", body, max_tokens, check)
+        return self._write("/api/chat", body, max_tokens, check, drawing)
 
     def fill(
-        self, prefix: str, suffix: str, *, max_tokens: int, check: Callable[[], None]
+        self,
+        prefix: str,
+        suffix: str,
+        *,
+        max_tokens: int,
+        check: Callable[[], None],
+        drawing: Drawing | None = None,
+        around: Surroundings | None = None,
     ) -> RemoteWriting:
+        del around
         room = max(1, min(max_tokens, self.window // 2, self.window - _LEAST_ROOM))
         budget = self.window - room - _MESSAGE_TOKENS
         fills = self._shown.can_fill and bool(suffix)
@@ -269,10 +284,13 @@ class OllamaSession:
         before = texts.keep_end(self.clean(prefix), budget - self.count(after), self.count)
         # Without a suffix its template would make a turn of a conversation of it.
         how = {"suffix": after} if after else {"raw": True}
-        return self._write("/api/generate", {"prompt": before or "\n", **how}, room, check)
+        body = {"prompt": before or "\n", **how}
+        return self._write("/api/generate", body, room, check, drawing)
 
-    def _write(self, path: str, body: dict[str, Any], room: int, check: Check) -> RemoteWriting:
-        options = {"num_ctx": self.window, "num_predict": room, "temperature": 0}
+    def _write(
+        self, path: str, body: dict[str, Any], room: int, check: Check, drawing: Drawing | None
+    ) -> RemoteWriting:
+        options = {"num_ctx": self.window, "num_predict": room, **sampling(drawing)}
         body = {**self._fields, **body, "options": options, "stream": True}
         return RemoteWriting(self._stream(path, body, check))
 

@@ -15,15 +15,15 @@ from typing import Any
 
 import msgspec
 
-from gardenerd.answer.backend import Message
+from gardenerd.answer.backend import Drawing, Message
 from gardenerd.answer.chat import without_system
 from gardenerd.answer.remote import text as texts
 from gardenerd.answer.remote.http import Check, Http
 from gardenerd.answer.remote.names import served_name
-from gardenerd.answer.remote.served import Listed, Served, chosen, listed, look
-from gardenerd.answer.remote.writing import Piece, RemoteWriting
+from gardenerd.answer.remote.served import FILE, REPOSITORY, Listed, Served, chosen, listed, look
+from gardenerd.answer.remote.writing import Piece, RemoteWriting, sampling
 from gardenerd.errors import ModelError, ServerError
-from gardenerd.workers.jobs import AdapterRef, ServerRef
+from gardenerd.workers.jobs import AdapterRef, ServerRef, Surroundings
 
 # A server that was started anew may have another window or another tokenizer.
 _KNOWN_SECONDS = 60.0
@@ -132,13 +132,14 @@ class OpenAISession:
     ) -> None:
         self._http = http
         self._served = served
-        self._fields = {"temperature": 0, "stream": True, **fields}
+        self._fields = {"stream": True, **fields}
         self.name = name
         self.adapter = adapter
         self.warning = warning
         self.window = served.window
         # A model without a chat template is refused by the server, in its own words.
         self.can_chat = True
+        self.knows_repositories = served.fill is not None and served.fill.repository
 
     def count(self, text: str) -> int:
         return self._served.count(text)
@@ -147,7 +148,12 @@ class OpenAISession:
         return texts.clean(text)
 
     def chat(
-        self, messages: Sequence[Message], *, max_tokens: int, check: Callable[[], None]
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int,
+        check: Callable[[], None],
+        drawing: Drawing | None = None,
     ) -> RemoteWriting:
         """What the assistant says next.
 
@@ -161,10 +167,13 @@ class OpenAISession:
                 f"{self.window - max_tokens} before its answer",
                 hint="ask a shorter question",
             )
-        return RemoteWriting(self._chat(messages, max_tokens, check))
+        body = {**self._fields, **sampling(drawing), "max_tokens": max_tokens}
+        return RemoteWriting(self._chat(messages, body, check))
 
-    def _chat(self, messages: Sequence[Message], max_tokens: int, check: Check) -> Generator[Piece]:
-        body = {**self._fields, "messages": list(messages), "max_tokens": max_tokens}
+    def _chat(
+        self, messages: Sequence[Message], body: dict[str, Any], check: Check
+    ) -> Generator[Piece]:
+        body["messages"] = list(messages)
         try:
             yield from self._stream("/v1/chat/completions", body, check)
         except ServerError as error:
@@ -175,20 +184,38 @@ class OpenAISession:
             yield from self._stream("/v1/chat/completions", body, check)
 
     def fill(
-        self, prefix: str, suffix: str, *, max_tokens: int, check: Callable[[], None]
+        self,
+        prefix: str,
+        suffix: str,
+        *,
+        max_tokens: int,
+        check: Callable[[], None],
+        drawing: Drawing | None = None,
+        around: Surroundings | None = None,
     ) -> RemoteWriting:
+        files = self._files(around) if around is not None and self.knows_repositories else ""
         room = max(1, min(max_tokens, self.window // 2, self.window - _LEAST_ROOM))
-        budget = self.window - room - _MESSAGE_TOKENS
+        budget = max(1, self.window - room - _MESSAGE_TOKENS - self.count(files))
         after = texts.keep_start(self.clean(suffix), budget // 4, self.count)
         before = texts.keep_end(self.clean(prefix), budget - self.count(after), self.count)
-        return RemoteWriting(self._fill(before, after, room, check))
+        body = {**self._fields, **sampling(drawing), "max_tokens": room, "stop": _ENDS}
+        return RemoteWriting(self._fill(files, before, after, body, check))
 
-    def _fill(self, before: str, after: str, room: int, check: Check) -> Generator[Piece]:
+    def _files(self, around: Surroundings) -> str:
+        """Other files of the repository, and the path of the one that is filled in, as
+        Qwen2.5-Coder's report lays them out."""
+        text = f"{REPOSITORY}{self.clean(around.repository)}\n"
+        for each in around.excerpts:
+            text += f"{FILE}{self.clean(each.path)}\n{self.clean(each.text)}\n"
+        return f"{text}{FILE}{self.clean(around.path)}\n"
+
+    def _fill(
+        self, files: str, before: str, after: str, body: dict[str, Any], check: Check
+    ) -> Generator[Piece]:
         """By the model's own tokens where they are known, else as the server does it, else what
         stands before alone."""
-        body = {**self._fields, "max_tokens": room, "stop": _ENDS}
         if fill := self._served.fill:
-            body["prompt"] = f"{fill.prefix}{before}{fill.suffix}{after}{fill.middle}"
+            body["prompt"] = f"{files}{fill.prefix}{before}{fill.suffix}{after}{fill.middle}"
             yield from self._stream("/v1/completions", body, check)
             return
         body["prompt"] = before or "\n"

@@ -34,10 +34,14 @@ class Fill:
     prefix: str
     suffix: str
     middle: str
+    repository: bool = False
+    """It was trained with other files before the one that is filled in, as Qwen2.5-Coder was."""
 
 
-# Qwen2.5-Coder and CodeGemma, StarCoder, DeepSeek-Coder (whose suffix marks the hole).
+REPOSITORY, FILE = "<|repo_name|>", "<|file_sep|>"
+# Qwen2.5-Coder, CodeGemma, StarCoder, DeepSeek-Coder (whose suffix marks the hole).
 _FILLS = (
+    Fill("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", repository=True),
     Fill("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),
     Fill("<fim_prefix>", "<fim_suffix>", "<fim_middle>"),
     Fill("<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>"),
@@ -187,7 +191,8 @@ def _fill(count: Callable[[str], int]) -> Fill | None:
     """The first of the known ones whose names are one token each to the model."""
     for fill in _FILLS:
         # By the difference: some servers count a token that begins each text.
-        names = (fill.prefix, fill.suffix, fill.middle)
+        names = [fill.prefix, fill.suffix, fill.middle]
+        names += [REPOSITORY, FILE] if fill.repository else []
         if all(count(name + name) - count(name) == 1 for name in names):
             return fill
     return None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+from gardenerd.answer.backend import Drawing
 
 End = Literal["", "end", "length"]
 
@@ -14,6 +16,17 @@ class Piece(NamedTuple):
     """Why nothing follows; empty while more is to come."""
     tokens: int | None = None
     """Written in all, where the server tells at the end."""
+
+
+def sampling(drawing: Drawing | None) -> dict[str, Any]:
+    """How tokens are drawn, in the words of both protocols; None takes the likeliest."""
+    if drawing is None:
+        return {"temperature": 0}
+    return {
+        "temperature": drawing.temperature,
+        "top_p": drawing.top_p,
+        "seed": drawing.seed,
+    }
 
 
 class RemoteWriting:

@@ -17,7 +17,10 @@ from typing import Any, Literal
 from tests.answer.remote.double import Asked, Double
 
 Like = Literal["plain", "vllm", "llama-server", "lm-studio"]
-FIM_NAMES = ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>")
+CONTROLS = (
+    *("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),
+    *("<|repo_name|>", "<|file_sep|>"),
+)
 
 
 class OpenAIDouble(Double):
@@ -133,6 +136,6 @@ class OpenAIDouble(Double):
 
 def _tokens(text: str) -> int:
     """A vocabulary of four letters a token that knows the names of control tokens."""
-    for name in FIM_NAMES:
+    for name in CONTROLS:
         text = text.replace(name, "....")
     return -(-len(text) // 4)

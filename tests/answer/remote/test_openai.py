@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from gardenerd.answer.backend import Drawing
 from gardenerd.answer.remote import http
 from gardenerd.answer.remote.openai import OpenAIBackend
 from gardenerd.errors import CancelledError, ModelError, RefusedError, ServerError
-from gardenerd.workers.jobs import AdapterRef, ServerRef
+from gardenerd.workers.jobs import AdapterRef, Excerpt, ServerRef, Surroundings
 from tests.answer.remote.openai_double import Like, OpenAIDouble
 
 QUESTION = [
@@ -112,6 +113,26 @@ def test_a_place_is_filled_in_by_what_the_server_knows(start: Start) -> None:
     assert [fill(refusing, "x = ", "\ny\n"), fill(refusing, "", "y")] == ["a + b", "a + b"]
     assert double.last("/v1/completions")["prompt"] == "\n"
     assert double.paths().count("/v1/completions") == 4
+
+
+def test_other_files_stand_before_where_the_model_was_trained_so(start: Start) -> None:
+    excerpt = Excerpt(path="b.py", start_line=1, end_line=1, text="B = '<|file_sep|>'")
+    around = Surroundings(repository="shop", path="a.py", excerpts=[excerpt])
+    drawing = Drawing(temperature=0.8, top_p=0.9, seed=7)
+    for like in ("llama-server", "plain"):
+        double = start(like)
+        with backend(double).open(None, max_adapters=2) as session:
+            assert session.knows_repositories is (like == "llama-server")
+            list(session.fill("x", "y", max_tokens=9, check=never, drawing=drawing, around=around))
+        sent = double.last("/v1/completions")
+        assert (sent["temperature"], sent["top_p"], sent["seed"]) == (0.8, 0.9, 7)
+        if like == "llama-server":
+            assert sent["prompt"] == (
+                "<|repo_name|>shop\n<|file_sep|>b.py\nB = '< |file_sep|>'\n<|file_sep|>a.py\n"
+                "<|fim_prefix|>x<|fim_suffix|>y<|fim_middle|>"
+            )
+        else:
+            assert sent["prompt"] == "x"
 
 
 def test_what_stands_far_from_the_place_is_cut_to_fit(start: Start) -> None:
