@@ -170,6 +170,18 @@ def _learning(add: _Parser) -> None:
     one.add_argument("-n", type=_count, default=30, metavar="N", help="runs at most (default 30)")
 
 
+def _models(add: _Parser) -> None:
+    one = add.command("model", "model:model", "base models: list, show, pull, use or remove them")
+    one.add_argument(
+        "action",
+        nargs="?",
+        choices=("list", "show", "pull", "use", "rm"),
+        metavar="list|show|pull|use|rm",
+    )
+    one.add_argument("name", nargs="?", metavar="NAME", help="of a model, or a folder's path")
+    one.add_argument("--revision", metavar="R", help="a branch, tag or commit to pull")
+
+
 def _looking(add: _Parser) -> None:
     one = add.command("watch", "watch:watch", "follow what the daemon does")
     one.add_argument(
@@ -190,6 +202,7 @@ _GROUPS = (
     ("add remove projects rescan why forget wait", _projects),
     ("search ask complete score feedback", _asking),
     ("train pause resume cancel rollback adapters export embedding history", _learning),
+    ("model", _models),
     ("watch logs version try", _looking),
 )
 

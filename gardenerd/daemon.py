@@ -20,16 +20,19 @@ from gardenerd.errors import AlreadyRunningError
 from gardenerd.host.schedule import Schedule
 from gardenerd.paths import Home
 from gardenerd.service.answering import Answering
+from gardenerd.service.base import BaseInUse
 from gardenerd.service.completing import Completing
 from gardenerd.service.exporting import Exporting
 from gardenerd.service.finding import Finding
 from gardenerd.service.forgetting import Forgetting
 from gardenerd.service.indexing import Indexing
 from gardenerd.service.learning import Learning
+from gardenerd.service.models import Models
 from gardenerd.service.operations import Operations
 from gardenerd.service.precedence import Precedence
 from gardenerd.service.selection import Selection
 from gardenerd.service.serving import Serving
+from gardenerd.service.switching import Switching
 from gardenerd.service.tuning import Tuning
 from gardenerd.settings import Settings, parse_duration
 from gardenerd.status import Reporter
@@ -43,6 +46,8 @@ _CONSIDER_SECONDS = 20.0
 _TUNE_SECONDS = 120.0
 _REAP_SECONDS = 5.0
 _SWEEP_SECONDS = 60.0
+# Of the worker that pulls models and looks at the hardware, for which it imports torch.
+_FETCH_KEEP_SECONDS = 10.0
 # launchd kills about 5 s after its SIGTERM; what is not done by then is taken up at the next start.
 _SHUTDOWN_SECONDS = 4.0
 
@@ -86,6 +91,7 @@ class Daemon:
         self._tasks: list[asyncio.Task[None]] = []
         self._context = zmq.asyncio.Context()
         self._stores = Stores(home.database)
+        base = BaseInUse(settings.model.base, home)
         index_keep, model_keep = (
             parse_duration(text) or 0.0
             for text in (settings.index.keep_alive, settings.model.keep_alive)
@@ -100,13 +106,18 @@ class Daemon:
             "train", MODULES["train"], home, self._context, keep_alive=float("inf")
         )
         self._tuner = Child("tune", MODULES["tune"], home, self._context, keep_alive=0)
-        exporter = Child("export", MODULES["export"], home, self._context, keep_alive=0)
+        self._fetcher = Child(
+            "fetch", MODULES["fetch"], home, self._context, keep_alive=_FETCH_KEEP_SECONDS
+        )
         self._workers = [self._index, self._search, self._model, self._trainer, self._tuner]
+        self._workers.append(self._fetcher)
+        exporter = Child("export", MODULES["export"], home, self._context, keep_alive=0)
         self._workers.append(exporter)
         self._learning = Learning(
             home=home,
             settings=settings,
             stores=self._stores,
+            base=base,
             index=self._index,
             trainer=self._trainer,
             host=host.this_host(),
@@ -148,7 +159,7 @@ class Daemon:
             search=self._search,
             precedence=Precedence(self._index),
         )
-        selection = Selection(home=home, settings=settings, stores=self._stores)
+        selection = Selection(home=home, base=base, stores=self._stores)
         self._serving = Serving(settings.model, home)
         answering = Answering(
             settings=settings,
@@ -166,10 +177,22 @@ class Daemon:
             serving=self._serving,
             model=self._model,
         )
+        self._switching = Switching(
+            home=home, stores=self._stores, base=base, learning=self._learning
+        )
+        models = Models(
+            home=home,
+            settings=settings,
+            stores=self._stores,
+            base=base,
+            switching=self._switching,
+            fetcher=self._fetcher,
+        )
         reporter = Reporter(
             home=home,
             settings=settings,
             stores=self._stores,
+            base=base,
             indexing=self._indexing,
             learning=self._learning,
             tuning=self._tuning,
@@ -185,12 +208,11 @@ class Daemon:
             finding=finding,
             answering=answering,
             completing=completing,
-            exporting=Exporting(
-                home=home, settings=settings, stores=self._stores, exporter=exporter
-            ),
+            exporting=Exporting(home=home, base=base, stores=self._stores, exporter=exporter),
             forgetting=self._forgetting,
             learning=self._learning,
             tuning=self._tuning,
+            models=models,
             workers=self._workers,
             publish=self._publish,
             status=reporter.status,
@@ -204,6 +226,7 @@ class Daemon:
         self._take_signals()
         self._server.bind()
         await self._indexing.start()
+        await self._switching.adopt()
         self._learning.recover()
         self._tuning.recover()
         self._go(self._server.serve(), "server")

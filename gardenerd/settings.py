@@ -316,6 +316,49 @@ def _section(kind: type[Section], values: dict[str, Any]) -> tuple[Section, list
     return section, problems + section.problems()
 
 
+def with_value(text: str, section: str, name: str, value: str) -> str:
+    """The text of ``config.toml`` with one setting changed; the rest stays as it was written.
+
+    Raises:
+        SettingsError: it is written in a way that this does not change safely.
+    """
+    entry = f"{name} = {msgspec.json.encode(value).decode()}"  # a JSON string is a TOML one
+    lines = text.splitlines()
+
+    def find(pattern: str, first: int, end: int) -> int | None:
+        return next((at for at in range(first, end) if re.match(pattern, lines[at])), None)
+
+    header = find(rf"\s*\[\s*{section}\s*\]", 0, len(lines))
+    if header is None:
+        lines += [*([""] if lines else []), f"[{section}]", entry]
+    else:
+        end = find(r"\s*\[", header + 1, len(lines)) or len(lines)
+        own = find(rf"\s*{name}\s*=", header + 1, end)
+        if own is None:
+            lines.insert(header + 1, entry)
+        else:
+            lines[own] = entry + _comment(lines[own].partition("=")[2])
+    result = "\n".join(lines) + "\n"
+    try:
+        wanted = tomllib.loads(text)
+        wanted[section] = {**wanted.get(section, {}), name: value}
+        safe = tomllib.loads(result) == wanted
+    except tomllib.TOMLDecodeError:
+        safe = False
+    if safe:
+        return result
+    raise SettingsError(
+        f"config.toml is written in a way that `{section}.{name}` cannot be changed in",
+        hint=f"write {entry} under [{section}] yourself, then `gardenerctl restart`",
+    )
+
+
+def _comment(rest: str) -> str:
+    """What follows the value of a line, if that is a plain string."""
+    found = re.fullmatch(r"""\s*(?:"[^"\\]*"|'[^']*')(\s*#.*)?\s*""", rest)
+    return (found[1] or "") if found else ""
+
+
 def parse_duration(text: str) -> float | None:
     """Seconds in ``90s``, ``5m``, ``2h`` or a number; ``inf`` for ``-1``, None if malformed."""
     match = re.fullmatch(r"\s*(-?\d+(?:\.\d+)?)\s*(s|m|h)?\s*", text)

@@ -14,9 +14,9 @@ from gardenerd import __version__
 from gardenerd.core import hours, ledger
 from gardenerd.errors import ModelError
 from gardenerd.host.schedule import next_window
-from gardenerd.models.info import find_base
 from gardenerd.paths import Home
 from gardenerd.service import backlog
+from gardenerd.service.base import BaseInUse
 from gardenerd.service.forgetting import Forgetting
 from gardenerd.service.indexing import Indexing
 from gardenerd.service.learning import Learning
@@ -38,6 +38,7 @@ class Reporter:
         home: Home,
         settings: Settings,
         stores: Stores,
+        base: BaseInUse,
         indexing: Indexing,
         learning: Learning,
         tuning: Tuning,
@@ -49,6 +50,7 @@ class Reporter:
         self._home = home
         self._settings = settings
         self._stores = stores
+        self._base = base
         self._indexing = indexing
         self._learning = learning
         self._tuning = tuning
@@ -142,11 +144,11 @@ class Reporter:
         versions = {version for version in serving.values() if version}
         problem = ""
         try:
-            find_base(self._settings.model.base, self._home)
+            self._base.folder()
         except ModelError as error:
             problem = error.message
         return {
-            "base": self._settings.model.base,
+            "base": self._base.name,
             # One project, the common case: its version. Several: see `adapters`.
             "adapter": next(iter(versions)) if len(serving) == 1 and versions else None,
             "adapters": serving,

@@ -10,9 +10,8 @@ from typing import Any
 import msgspec
 
 from gardenerd.errors import NotFoundError, RefusedError
-from gardenerd.models.info import find_base
 from gardenerd.paths import Home
-from gardenerd.settings import Settings
+from gardenerd.service.base import BaseInUse
 from gardenerd.store.projects import Project
 from gardenerd.store.stores import Stores
 from gardenerd.wire import messages
@@ -24,9 +23,9 @@ from gardenerd.workers.jobs import AdapterRef
 class Exporting:
     """One export after the other, each in a process that leaves when it is done."""
 
-    def __init__(self, *, home: Home, settings: Settings, stores: Stores, exporter: Child) -> None:
+    def __init__(self, *, home: Home, base: BaseInUse, stores: Stores, exporter: Child) -> None:
         self._home = home
-        self._settings = settings
+        self._base = base
         self._stores = stores
         self._exporter = exporter
 
@@ -48,11 +47,11 @@ class Exporting:
         """
         if wanted.lora and wanted.format != "gguf":
             raise RefusedError("only a GGUF file can hold the adapter alone", hint="--format gguf")
-        name = self._settings.model.base
+        name = self._base.name
         adapter = self._adapter(wanted.version, project)
         job = ExportVersion(
             format=wanted.format,
-            base=str(await asyncio.to_thread(find_base, name, self._home)),
+            base=str(await asyncio.to_thread(self._base.folder)),
             base_name=name,
             adapter=adapter,
             target=wanted.target,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from gardenerd.errors import ModelError, NotFoundError
-from gardenerd.models.info import BaseInfo, find_base, inspect
+from gardenerd.models.info import BaseInfo
 from gardenerd.paths import Home
-from gardenerd.settings import Settings
+from gardenerd.service.base import BaseInUse
 from gardenerd.store.projects import Project
 from gardenerd.store.stores import Stores
 from gardenerd.workers.jobs import AdapterRef, ServerRef
@@ -18,9 +18,9 @@ _BARE = ("base", "none")
 
 
 class Selection:
-    def __init__(self, *, home: Home, settings: Settings, stores: Stores) -> None:
+    def __init__(self, *, home: Home, base: BaseInUse, stores: Stores) -> None:
         self._home = home
-        self._settings = settings
+        self._base = base
         self._stores = stores
         self._refused: dict[str, str] = {}
         """By project, why the version in service did not serve when it was last asked to."""
@@ -33,9 +33,7 @@ class Selection:
         Raises:
             ModelError: it is missing or damaged.
         """
-        name = name or self._settings.model.base
-        folder = find_base(name, self._home)
-        return inspect(folder, name=name, cache=self._home.models / "fingerprints.json")
+        return (BaseInUse(name, self._home) if name else self._base).info()
 
     def writer(self, server: ServerRef | None, name: str | None = None) -> BaseInfo:
         """What writes: the base (see :meth:`base`), or the model of ``server``, which can all that

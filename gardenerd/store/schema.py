@@ -228,6 +228,12 @@ CREATE INDEX turns_scope ON turns (scope);
 CREATE INDEX turns_conversation ON turns (conversation, number);
 """
 
+_NINTH: Final = """
+-- what a version of another base was when that base was left: 'serving', 'previous' to what
+-- served, 'retired' or 'candidate'; it is that again when its base comes back
+ALTER TABLE adapters ADD COLUMN waits TEXT NOT NULL DEFAULT '';
+"""
+
 MIGRATIONS: Final[list[str]] = [
     _FIRST,
     _SECOND,
@@ -237,4 +243,5 @@ MIGRATIONS: Final[list[str]] = [
     _SIXTH,
     _SEVENTH,
     _EIGHTH,
+    _NINTH,
 ]

@@ -282,6 +282,48 @@ class RollbackEmbedding(Operation, kw_only=True):
     project: str | None = None
 
 
+class Models(Operation, kw_only=True):
+    """The base models on this machine, and those that are recommended."""
+
+    op: ClassVar[str] = "models"
+
+
+class ShowModel(Operation, kw_only=True):
+    """All that is known of the model ``name``; None: of the one that serves."""
+
+    op: ClassVar[str] = "show_model"
+    name: str | None = None
+
+
+class UseModel(Operation, kw_only=True):
+    """Let the model ``name`` (or the folder at that absolute path) serve, from now on."""
+
+    op: ClassVar[str] = "use_model"
+    name: str
+
+
+class RemoveModel(Operation, kw_only=True):
+    """Delete the pulled model ``name``."""
+
+    op: ClassVar[str] = "remove_model"
+    name: str
+
+
+class PullModel(Operation, kw_only=True):
+    """Copy the model ``name`` from the hub; with progress meanwhile. What was copied before a
+    cancellation stays, and the next request goes on from it.
+
+    ``revision`` is a branch, a tag or a commit. ``endpoint`` (empty: the public hub) and ``token``
+    are what the caller's HF_ENDPOINT and HF_TOKEN say.
+    """
+
+    op: ClassVar[str] = "pull_model"
+    name: str
+    revision: str = "main"
+    endpoint: str = ""
+    token: str = ""
+
+
 class History(Operation, kw_only=True):
     """Past runs, newest first; or the one named ``run``."""
 

@@ -51,7 +51,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-Kind = Literal["index", "search", "model", "train", "tune", "export"]
+Kind = Literal["index", "search", "model", "train", "tune", "export", "fetch"]
 MODULES: dict[Kind, str] = {
     "index": "gardenerd.workers.indexer",
     "search": "gardenerd.workers.searcher",
@@ -59,6 +59,7 @@ MODULES: dict[Kind, str] = {
     "train": "gardenerd.workers.trainer",
     "tune": "gardenerd.workers.tuner",
     "export": "gardenerd.workers.exporter",
+    "fetch": "gardenerd.workers.fetcher",
 }
 
 _START_SECONDS = 60.0  # importing torch from a cold disk takes tens of seconds

@@ -5,9 +5,9 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
-import torch
 from transformers.utils import logging as transformers_logging
 
 from gardenerd.answer.backend import Drawing, Message
@@ -23,15 +23,12 @@ from gardenerd.answer.local.selftest import fitting
 from gardenerd.answer.local.vocabulary import Vocabulary
 from gardenerd.answer.scoring import score_files
 from gardenerd.errors import AdapterError, ModelError
-from gardenerd.models.info import inspect, weight_files
-from gardenerd.models.load import load_base
+from gardenerd.models.device import load_for_serving
 from gardenerd.workers.jobs import AdapterRef, FileScore, Surroundings
 
 # Reading the prompt takes most of the time of a completion on a processor: a model with a window of
 # 32,768 tokens would read for minutes.
 _MAX_WINDOW = 4_096
-# Bytes of weights above which half precision is worth more than exactness.
-_EXACT_BYTES = 200_000_000
 
 
 class LocalBackend:
@@ -51,11 +48,7 @@ class LocalBackend:
         # It warns of texts longer than the window, which are cut here after they are tokenized.
         transformers_logging.set_verbosity_error()
         self.memory = Memory(max_memory_mb * 1_000_000)
-        dtype = _dtype(folder)
-        needed = inspect(folder, cache=cache).parameters * dtype.itemsize
-        if not self.memory.make_room(needed):
-            raise self.memory.error(f"the base model in {folder}", needed)
-        self.base = load_base(folder, dtype=dtype, cache=cache)
+        self.base = load_for_serving(folder, cache=cache, admit=partial(self._admit, folder))
         self.vocabulary = Vocabulary(self.base)
         config = self.base.model.config.get_text_config()
         window = getattr(config, "max_position_embeddings", None) or _MAX_WINDOW
@@ -91,6 +84,10 @@ class LocalBackend:
                 warning += f" ({error.hint})" if error.hint else ""
                 session = LocalSession(self, None, warning=warning)
             yield session
+
+    def _admit(self, folder: Path, wanted: int) -> None:
+        if not self.memory.make_room(wanted):
+            raise self.memory.error(f"the base model in {folder}", wanted)
 
     def _require(self, wanted: int) -> None:
         if not self.memory.make_room(wanted):
@@ -225,9 +222,3 @@ class LocalWriting:
 
     def close(self) -> None:
         self._ids.close()
-
-
-def _dtype(folder: Path) -> torch.dtype:
-    """float32 for a small model; a large one has half the weight to read for each token."""
-    size = sum(file.stat().st_size for file in weight_files(folder))
-    return torch.float32 if size <= _EXACT_BYTES else torch.bfloat16
