@@ -99,6 +99,34 @@ def test_windows(text: str, minutes: tuple[int, int] | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"backend": "llama"}, "model.backend must be one of"),
+        ({"backend": "openai"}, "model.url must name the server"),
+        ({"url": "localhost:8080"}, "must look like http"),
+        ({"url": "http://me:secret@127.0.0.1:1"}, "without a name, password"),
+        ({"url": "http://192.168.1.5:8080"}, "allow_remote is not set"),
+        ({"url": "https://[2001:db8::1]/v1"}, "allow_remote is not set"),
+        ({"api_key_env": "sk-abc"}, "not a key"),
+        ({"window": 10}, "model.window must be within"),
+        ({"backend": "ollama"}, ""),
+        ({"backend": "openai", "url": "http://localhost:1234/v1/"}, ""),
+        ({"backend": "openai", "url": "http://[::1]:8080"}, ""),
+        ({"url": "http://192.168.1.5:8080", "allow_remote": True}, ""),
+    ],
+)
+def test_a_model_server_is_on_this_machine_unless_it_may_not_be(
+    fields: dict[str, object], says: str
+) -> None:
+    if says:
+        with pytest.raises(SettingsError) as caught:
+            parse({"model": fields})
+        assert says in caught.value.message
+    else:
+        assert parse({"model": fields})
+
+
+@pytest.mark.parametrize(
     ("before", "after"),
     [
         ("", '[model]\nbase = "b/c"\n'),

@@ -5,8 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from gardenerd.answer.local.backend import LocalBackend
+import msgspec
+
+from gardenerd.answer.backend import Backend
+from gardenerd.answer.backends import server_backend, sweep_server
 from gardenerd.answer.tasks import answer, complete
 from gardenerd.models.info import find_base
 from gardenerd.paths import Home
@@ -14,11 +18,19 @@ from gardenerd.workers.harness import Context
 from gardenerd.workers.jobs import (
     AnswerQuestion,
     CompleteCode,
+    Done,
     Generated,
     ModelJob,
     Scores,
     ScoreTexts,
+    ServerRef,
+    SweepServer,
 )
+
+if TYPE_CHECKING:
+    from gardenerd.answer.local.backend import LocalBackend
+
+BaseJob = CompleteCode | AnswerQuestion | ScoreTexts
 
 
 class Engine:
@@ -28,6 +40,7 @@ class Engine:
         self._home = home
         self._name = ""
         self._backend: LocalBackend | None = None
+        self._server: tuple[ServerRef, Backend] | None = None
         self._users = 0
         self._change = threading.Condition()
 
@@ -36,7 +49,11 @@ class Engine:
         """Versions in memory, the least recently used first."""
         return self._backend.loaded_adapters if self._backend else []
 
-    def handle(self, job: ModelJob, context: Context) -> Generated | Scores:
+    def warm(self) -> None:
+        """Import what runs a base in this process, which takes seconds. A server needs nothing."""
+        import gardenerd.answer.local.backend  # noqa: F401  # pyright: ignore[reportUnusedImport]
+
+    def handle(self, job: ModelJob, context: Context) -> Generated | Scores | Done:
         """Do one job.
 
         Raises:
@@ -44,6 +61,11 @@ class Engine:
             RefusedError: a file to score cannot be.
             CancelledError: the job was cancelled, between two tokens or two batches.
         """
+        if isinstance(job, SweepServer):
+            sweep_server(job.server, self._home)
+            return Done()
+        if not isinstance(job, ScoreTexts) and job.server is not None:
+            return self._ask(job.server, job, context)
         with (
             self._using(job) as backend,
             backend.open(job.adapter, max_adapters=job.max_adapters) as session,
@@ -57,8 +79,24 @@ class Engine:
                     files = session.score(job.paths, check=context.check)
                     return Scores(files=files, adapter=session.adapter, warning=session.warning)
 
+    def _ask(
+        self, server: ServerRef, job: CompleteCode | AnswerQuestion, context: Context
+    ) -> Generated:
+        """Have the model of a server write."""
+        with self._change:
+            if self._server is None or self._server[0] != server:
+                self._server = server, server_backend(server, self._home)
+            backend = self._server[1]
+        with backend.open(job.adapter, max_adapters=job.max_adapters) as session:
+            match job:
+                case CompleteCode():
+                    done = complete(job, session, context)
+                case AnswerQuestion():
+                    done = answer(job, session, context)
+            return msgspec.structs.replace(done, base=session.name)
+
     @contextmanager
-    def _using(self, job: ModelJob) -> Generator[LocalBackend]:
+    def _using(self, job: BaseJob) -> Generator[LocalBackend]:
         """The backend of the job's base, which stays while the context lasts."""
         with self._change:
             # Never two bases in memory: another one waits until this one's jobs are done.
@@ -72,12 +110,14 @@ class Engine:
                 self._users -= 1
                 self._change.notify_all()
 
-    def _serves(self, job: ModelJob) -> bool:
+    def _serves(self, job: BaseJob) -> bool:
         return self._backend is not None and self._name == job.base and self._backend.alive
 
-    def _local(self, job: ModelJob) -> LocalBackend:
+    def _local(self, job: BaseJob) -> LocalBackend:
         if self._backend is not None and self._serves(job):
             return self._backend
+        from gardenerd.answer.local.backend import LocalBackend
+
         self.unload()
         cache = self._home.models / "fingerprints.json" if self._home.models.is_dir() else None
         folder = find_base(job.base, self._home)

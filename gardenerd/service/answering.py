@@ -12,7 +12,8 @@ from gardenerd.models.info import BaseInfo
 from gardenerd.service.finding import Finding, check_text
 from gardenerd.service.remembering import remember
 from gardenerd.service.selection import Selection
-from gardenerd.service.writing import Say, write
+from gardenerd.service.serving import Serving
+from gardenerd.service.writing import Say, writer_of
 from gardenerd.settings import Settings
 from gardenerd.store.conversations import Conversation, Seen
 from gardenerd.store.projects import Project
@@ -48,12 +49,14 @@ class Answering:
         stores: Stores,
         finding: Finding,
         selection: Selection,
+        serving: Serving,
         model: Child,
     ) -> None:
         self._settings = settings
         self._stores = stores
         self._finding = finding
         self._selection = selection
+        self._serving = serving
         self._model = model
 
     async def ask(self, wanted: Ask, say: Say) -> Body:
@@ -95,7 +98,7 @@ class Answering:
             written.text,
             sources=[{k: h[k] for k in ("path", "start_line", "end_line")} for h in shown],
             adapter=version,
-            base=base.name,
+            base=writer_of(base, generated),
             seen=[(hit.project, hit.path) for hit in written.sources],
         )
         if kept:
@@ -109,7 +112,7 @@ class Answering:
             "text": written.text,
             "mode": written.mode,
             "sources": shown,
-            "base": base.name,
+            "base": writer_of(base, generated),
             "adapter": version,
             "warning": _warning(generated),
             "note": note,
@@ -136,7 +139,8 @@ class Answering:
         k = max(wanted.k, _ASK_HITS)
         finding = asyncio.create_task(self._finding.hits(query, k, projects))
         try:
-            base = await asyncio.to_thread(self._selection.base, wanted.model)
+            server = None if wanted.model else self._serving.server
+            base = await asyncio.to_thread(self._selection.writer, server, wanted.model)
             if base.chat:
                 await self._model.warm()
             return await finding, base
@@ -153,10 +157,11 @@ class Answering:
         say: Say,
     ) -> _Written:
         turns = await asyncio.to_thread(self._turns, conversation)
-        generated = await write(
+        generated = await self._serving.write(
             self._model,
             AnswerQuestion(
                 base=base.folder,
+                server=None if wanted.model else self._serving.server,
                 adapter=adapter,
                 question=wanted.question,
                 sources=hits[: wanted.k],

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from gardenerd.errors import NotFoundError
+import msgspec
+
+from gardenerd.errors import ModelError, NotFoundError
 from gardenerd.models.info import BaseInfo
 from gardenerd.paths import Home
 from gardenerd.service.base import BaseInUse
 from gardenerd.store.projects import Project
 from gardenerd.store.stores import Stores
-from gardenerd.workers.jobs import AdapterRef
+from gardenerd.workers.jobs import AdapterRef, ServerRef
 
 CURRENT = "current"
 """What serves, whichever version that is."""
@@ -32,6 +34,30 @@ class Selection:
             ModelError: it is missing or damaged.
         """
         return (BaseInUse(name, self._home) if name else self._base).info()
+
+    def writer(self, server: ServerRef | None, name: str | None = None) -> BaseInfo:
+        """What writes: the base (see :meth:`base`), or the model of ``server``, which can all that
+        is asked of it as far as is known here; then the base itself need not be there.
+
+        Raises:
+            ModelError: the base writes, and is missing or damaged.
+        """
+        if server is None:
+            return self.base(name)
+        told = server.name or server.url
+        try:
+            return msgspec.structs.replace(self.base(), name=told, chat=True, fim=True)
+        except ModelError:
+            return BaseInfo(
+                name=told,
+                folder="",
+                chat=True,
+                fim=True,
+                fingerprint="",
+                architecture="",
+                parameters=0,
+                bytes=0,
+            )
 
     def adapter(
         self, project: Project | None, named: str, base: BaseInfo | None = None

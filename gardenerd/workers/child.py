@@ -51,13 +51,14 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-Kind = Literal["index", "search", "model", "train", "tune", "fetch"]
+Kind = Literal["index", "search", "model", "train", "tune", "export", "fetch"]
 MODULES: dict[Kind, str] = {
     "index": "gardenerd.workers.indexer",
     "search": "gardenerd.workers.searcher",
     "model": "gardenerd.workers.answerer",
     "train": "gardenerd.workers.trainer",
     "tune": "gardenerd.workers.tuner",
+    "export": "gardenerd.workers.exporter",
     "fetch": "gardenerd.workers.fetcher",
 }
 
