@@ -118,7 +118,7 @@ class Models:
             )
         freed = await asyncio.to_thread(shelf.remove, folders, self._home)
         return {
-            "message": f"{name} is removed; {freed / 1e9:.2f} GB are free again",
+            "message": f"{name} is removed; {_size(freed)} are free again",
             "name": name,
             "bytes": freed,
         }
@@ -303,5 +303,9 @@ def _pulled(name: str, fetched: Fetched, serves: bool) -> str:
     revision = fetched.revision[:12]
     if not fetched.received and not fetched.replaced:
         return f"{name} is here already, at {revision}"
-    said = f"{name} is here, {fetched.bytes / 1e9:.2f} GB at {revision}, every digest as promised"
+    said = f"{name} is here, {_size(fetched.bytes)} at {revision}, every digest as promised"
     return said if serves else f"{said}; gardenerctl model use {name}"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 10**9 else f"{count / 1e6:.0f} MB"

@@ -75,12 +75,14 @@ class Switching:
         durable.write_file(self._home.config, text.encode())
         before, self._base.name = self._base.name, name
         back = self._change(info, before)
+        waiting = sum(bool(adapter.waits) for adapter in self._stores.adapters.all())
         return {
-            "message": _told(name, before, back, ended),
+            "message": _told(name, before, back, waiting, ended),
             "changed": True,
             "base": name,
             "before": before,
             "serving": back,
+            "waiting": waiting,
             "ended": ended,
         }
 
@@ -118,13 +120,16 @@ class Switching:
         return back
 
 
-def _told(name: str, before: str, back: dict[str, str], ended: list[str]) -> str:
+def _told(name: str, before: str, back: dict[str, str], waiting: int, ended: list[str]) -> str:
     parts = [f"{name} serves from the next request on (before: {before})"]
     if ended:
         parts.append(f"run {', '.join(ended)} was ended")
     if back:
         serving = ", ".join(f"{version} of {project}" for project, version in back.items())
         parts.append(f"its adapters are back: {serving}")
-    else:
-        parts.append("adapters of the other wait for it to come back; a first run is due")
+    if waiting:
+        kept = f"{waiting} adapter{'s' * (waiting > 1)} of another base"
+        parts.append(f"{kept} kept until that serves again")
+        if not back:
+            parts.append("a first run is due")
     return "; ".join(parts)
