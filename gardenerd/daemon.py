@@ -21,12 +21,15 @@ from gardenerd.host.schedule import Schedule
 from gardenerd.paths import Home
 from gardenerd.service.answering import Answering
 from gardenerd.service.base import BaseInUse
+from gardenerd.service.completing import Completing
+from gardenerd.service.finding import Finding
 from gardenerd.service.forgetting import Forgetting
 from gardenerd.service.indexing import Indexing
 from gardenerd.service.learning import Learning
 from gardenerd.service.models import Models
 from gardenerd.service.operations import Operations
 from gardenerd.service.precedence import Precedence
+from gardenerd.service.selection import Selection
 from gardenerd.service.switching import Switching
 from gardenerd.service.tuning import Tuning
 from gardenerd.settings import Settings, parse_duration
@@ -143,14 +146,27 @@ class Daemon:
             search=self._search,
             publish=self._publish,
         )
-        answering = Answering(
+        finding = Finding(
             home=home,
             settings=settings,
             stores=self._stores,
-            base=base,
             indexing=self._indexing,
             search=self._search,
             precedence=Precedence(self._index),
+        )
+        selection = Selection(home=home, stores=self._stores, base=base)
+        answering = Answering(
+            settings=settings,
+            stores=self._stores,
+            finding=finding,
+            selection=selection,
+            model=self._model,
+        )
+        completing = Completing(
+            settings=settings,
+            stores=self._stores,
+            finding=finding,
+            selection=selection,
             model=self._model,
         )
         self._switching = Switching(
@@ -173,13 +189,16 @@ class Daemon:
             learning=self._learning,
             tuning=self._tuning,
             forgetting=self._forgetting,
+            selection=selection,
             workers=self._workers,
         )
         operations = Operations(
             home=home,
             stores=self._stores,
             indexing=self._indexing,
+            finding=finding,
             answering=answering,
+            completing=completing,
             forgetting=self._forgetting,
             learning=self._learning,
             tuning=self._tuning,

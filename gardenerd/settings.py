@@ -67,6 +67,8 @@ class Model(_Section, frozen=True, kw_only=True):
     max_adapters: int = 3
     """Adapters kept in memory beside the base; the least recently used one goes."""
     max_new_tokens: int = 256
+    repository_context: bool = True
+    """Completions see excerpts of other files, where the base was trained with such."""
 
     def problems(self) -> list[str]:
         return [

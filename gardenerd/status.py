@@ -20,6 +20,7 @@ from gardenerd.service.base import BaseInUse
 from gardenerd.service.forgetting import Forgetting
 from gardenerd.service.indexing import Indexing
 from gardenerd.service.learning import Learning
+from gardenerd.service.selection import Selection
 from gardenerd.service.tuning import Tuning
 from gardenerd.settings import Settings
 from gardenerd.store.projects import Project
@@ -41,6 +42,7 @@ class Reporter:
         learning: Learning,
         tuning: Tuning,
         forgetting: Forgetting,
+        selection: Selection,
         workers: list[Child],
     ) -> None:
         self._home = home
@@ -51,6 +53,7 @@ class Reporter:
         self._learning = learning
         self._tuning = tuning
         self._forgetting = forgetting
+        self._selection = selection
         self._workers = workers
         self._started = time.monotonic()
         self._processes: dict[int, psutil.Process] = {}
@@ -65,7 +68,7 @@ class Reporter:
             "model": await asyncio.to_thread(self._model, projects),
             "loop": self._loop(projects, told),
             "embedding": self._tuning.status(),
-            "warnings": self._settings.train.warnings(),
+            "warnings": [*self._settings.train.warnings(), *self._selection.warnings()],
             "last_error": self._last_error(),
         }
 

@@ -16,6 +16,8 @@ from gardenerd.errors import NotFoundError, RefusedError, TimedOutError
 from gardenerd.paths import Home
 from gardenerd.service import covering, embeddings, rewards, versions
 from gardenerd.service.answering import Answering
+from gardenerd.service.completing import Completing
+from gardenerd.service.finding import Finding
 from gardenerd.service.forgetting import Forgetting
 from gardenerd.service.indexing import ASKED, Indexing
 from gardenerd.service.learning import Learning, Publish
@@ -42,7 +44,9 @@ class Operations:
         home: Home,
         stores: Stores,
         indexing: Indexing,
+        finding: Finding,
         answering: Answering,
+        completing: Completing,
         forgetting: Forgetting,
         learning: Learning,
         tuning: Tuning,
@@ -55,7 +59,9 @@ class Operations:
         self._home = home
         self._stores = stores
         self._indexing = indexing
+        self._finding = finding
         self._answering = answering
+        self._completing = completing
         self._forgetting = forgetting
         self._learning = learning
         self._tuning = tuning
@@ -203,7 +209,7 @@ class Operations:
         if wanted.fresh:
             projects = [project.id for project in self._named(wanted.project)]
             await settle(self._indexing, projects, exchange.progress)
-        return await self._answering.search(wanted)
+        return await self._finding.search(wanted)
 
     async def _ask(self, wanted: messages.Ask, exchange: Exchange) -> dict[str, Any]:
         self._learning.touch()
@@ -211,11 +217,11 @@ class Operations:
 
     async def _complete(self, wanted: messages.Complete, exchange: Exchange) -> dict[str, Any]:
         self._learning.touch()
-        return await self._answering.complete(wanted, lambda text: exchange.chunk({"text": text}))
+        return await self._completing.complete(wanted, lambda text: exchange.chunk({"text": text}))
 
     async def _score(self, wanted: messages.Score, _: Exchange) -> dict[str, Any]:
         self._learning.touch()
-        return await self._answering.score(wanted)
+        return await self._completing.score(wanted)
 
     async def _feedback(self, wanted: messages.Feedback, _: Exchange) -> dict[str, Any]:
         new = self._stores.feedback.record(

@@ -141,17 +141,26 @@ class Search(Operation, kw_only=True):
 
 
 class Ask(Operation, kw_only=True):
+    """``continued``: as the next turn of the conversation that was last held with the project.
+
+    ``model`` is another base, for this question alone. ``adapter`` is a version, ``base`` (or
+    ``none``) or ``current``.
+    """
+
     op: ClassVar[str] = "ask"
     question: str
     project: str | None = None
     k: int = 5
+    continued: bool = False
+    model: str | None = None
+    adapter: str = "current"
 
 
 class Complete(Operation, kw_only=True):
     """Fill in at ``line`` (from 1) and ``column`` (from 0; None: end of the line) of ``path``.
 
-    ``path`` is absolute and inside a project. ``adapter`` is a version, ``base`` or ``current``.
-    ``suffix`` None takes what follows in the file.
+    ``path`` is absolute. ``adapter`` is a version, ``base`` (or ``none``) or ``current``. ``n``
+    completions that differ: the likeliest, which streams, and others that are drawn by ``seed``.
     """
 
     op: ClassVar[str] = "complete"
@@ -160,6 +169,8 @@ class Complete(Operation, kw_only=True):
     column: int | None = None
     max_tokens: int | None = None
     adapter: str = "current"
+    n: int = 1
+    seed: int = 0
 
 
 class Score(Operation, kw_only=True):

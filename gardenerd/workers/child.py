@@ -179,6 +179,19 @@ class Child:
             if done and not self._callers and not self._leaving:
                 await self.stop()
 
+    async def warm(self) -> None:
+        """Have the process there, for a job that comes soon.
+
+        Raises:
+            WorkerError: it could not be started.
+        """
+        self._callers += 1
+        try:
+            await self._ensure()
+        finally:
+            self._callers -= 1
+            self._idle_since = time.monotonic()
+
     async def _call(
         self, job: Job, answer: type[T], on_update: Callable[[msgspec.Raw], None] | None
     ) -> T:

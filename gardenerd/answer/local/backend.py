@@ -10,17 +10,17 @@ from pathlib import Path
 from jinja2.exceptions import TemplateError
 from transformers.utils import logging as transformers_logging
 
-from gardenerd.answer.backend import Message
+from gardenerd.answer.backend import Drawing, Message
 from gardenerd.answer.chat import without_system
 from gardenerd.answer.local.adapters import AdapterShelf
 from gardenerd.answer.local.decode import IncrementalDecoder
-from gardenerd.answer.local.generate import greedy
+from gardenerd.answer.local.generate import generate
 from gardenerd.answer.local.prompt import Prompt, completion_prompt
 from gardenerd.answer.local.vocabulary import Vocabulary
 from gardenerd.errors import AdapterError, ModelError
 from gardenerd.models.device import load_for_serving
 from gardenerd.models.load import Base
-from gardenerd.workers.jobs import AdapterRef
+from gardenerd.workers.jobs import AdapterRef, Surroundings
 
 # Reading the prompt takes most of the time of a completion on a processor: a model with a window of
 # 32,768 tokens would read for minutes.
@@ -92,6 +92,8 @@ class LocalSession:
         self.window = window
         self.name = base.info.name
         self.can_chat = base.info.chat
+        fill = vocabulary.fill
+        self.knows_repositories = fill is not None and fill.repository is not None
         self._vocabulary = vocabulary
 
     def count(self, text: str) -> int:
@@ -101,7 +103,12 @@ class LocalSession:
         return self._vocabulary.clean(text)
 
     def chat(
-        self, messages: Sequence[Message], *, max_tokens: int, check: Callable[[], None]
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int,
+        check: Callable[[], None],
+        drawing: Drawing | None = None,
     ) -> LocalWriting:
         """What the assistant says next.
 
@@ -115,10 +122,17 @@ class LocalSession:
                 f"{self.window - max_tokens} before its answer",
                 hint="ask a shorter question",
             )
-        return self._write(Prompt(ids=ids, room=max_tokens), check)
+        return self._write(Prompt(ids=ids, room=max_tokens), check, drawing)
 
     def fill(
-        self, prefix: str, suffix: str, *, max_tokens: int, check: Callable[[], None]
+        self,
+        prefix: str,
+        suffix: str,
+        *,
+        max_tokens: int,
+        check: Callable[[], None],
+        drawing: Drawing | None = None,
+        around: Surroundings | None = None,
     ) -> LocalWriting:
         prompt = completion_prompt(
             prefix,
@@ -128,12 +142,20 @@ class LocalSession:
             begin=self.base.tokenizer.bos_token_id,
             window=self.window,
             max_tokens=max_tokens,
+            around=around,
         )
-        return self._write(prompt, check)
+        return self._write(prompt, check, drawing)
 
-    def _write(self, prompt: Prompt, check: Callable[[], None]) -> LocalWriting:
-        tokens = greedy(
-            self.base.model, prompt.ids, room=prompt.room, ends=self._vocabulary.ends, check=check
+    def _write(
+        self, prompt: Prompt, check: Callable[[], None], drawing: Drawing | None
+    ) -> LocalWriting:
+        tokens = generate(
+            self.base.model,
+            prompt.ids,
+            room=prompt.room,
+            ends=self._vocabulary.ends,
+            check=check,
+            drawing=drawing,
         )
         return LocalWriting(tokens, prompt.room, self._vocabulary.decode)
 
