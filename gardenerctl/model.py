@@ -135,6 +135,8 @@ def _state(each: dict[str, Any]) -> str:
         parts.append(f"{size(each['partial_bytes'])} pulled")
     if each["fits"] is False:
         parts.append("too large for this machine")
+    elif each["allowed"] is False:
+        parts.append("needs a higher model.max_memory_mb")
     if each["recommended"]:
         parts.append("recommended")
     if not each["here"] and each["licence"]:

@@ -154,7 +154,7 @@ class Daemon:
             search=self._search,
             precedence=Precedence(self._index),
         )
-        selection = Selection(home=home, stores=self._stores, base=base)
+        selection = Selection(home=home, base=base, stores=self._stores)
         answering = Answering(
             settings=settings,
             stores=self._stores,

@@ -63,9 +63,13 @@ class Model(_Section, frozen=True, kw_only=True):
     base: str = "seedling"
     """``seedling`` (embedded), or a folder that holds a transformers causal language model."""
     keep_alive: str = "5m"
-    """As in ollama: a duration, ``0`` unloads after each answer, ``-1`` keeps it for good."""
+    """As in ollama: a duration (``30s``, ``5m``, ``2h``, or a number of seconds), ``0`` unloads
+    after each answer, ``-1`` keeps it for good."""
     max_adapters: int = 3
     """Adapters kept in memory beside the base; the least recently used one goes."""
+    max_memory_mb: int = 4_096
+    """Of the model worker, as the system counts it. Texts read before give way first, then adapters
+    that nobody uses; what then has no room is refused with both figures."""
     max_new_tokens: int = 256
     repository_context: bool = True
     """Completions see excerpts of other files, where the base was trained with such."""
@@ -74,6 +78,7 @@ class Model(_Section, frozen=True, kw_only=True):
         return [
             *_duration("keep_alive", self.keep_alive),
             *_between("max_adapters", self.max_adapters, 1, 64),
+            *_between("max_memory_mb", self.max_memory_mb, 256, 16_000_000),
             *_between("max_new_tokens", self.max_new_tokens, 1, 32_768),
         ]
 
@@ -264,6 +269,8 @@ def _section(kind: type[Section], values: dict[str, Any]) -> tuple[Section, list
         if name not in types:
             problems.append(f"{name} is not a setting; known: {', '.join(types)}")
             continue
+        if name == "keep_alive" and type(value) in (int, float):
+            value = str(value)  # ollama takes numbers too
         try:
             valid[name] = msgspec.convert(value, types[name])
         except msgspec.ValidationError as error:

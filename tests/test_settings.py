@@ -81,6 +81,15 @@ def test_durations(text: str, seconds: float | None) -> None:
     assert parse_duration(text) == seconds
 
 
+def test_how_long_the_model_is_kept_may_be_a_number() -> None:
+    kept = [
+        parse({"model": {"keep_alive": value}}).model.keep_alive for value in (0, -1, 2.5, "1h")
+    ]
+    assert [parse_duration(each) for each in kept] == [0, float("inf"), 2.5, 3_600]
+    with pytest.raises(SettingsError, match="keep_alive"):
+        parse({"model": {"keep_alive": True}})
+
+
 @pytest.mark.parametrize(
     ("text", "minutes"),
     [("02:00-06:00", (120, 360)), ("23:30-1:15", (1_410, 75)), ("24:00-1:00", None), ("2-3", None)],

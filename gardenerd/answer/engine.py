@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 
-from gardenerd.answer.backend import Backend, Session
 from gardenerd.answer.local.backend import LocalBackend
-from gardenerd.answer.scoring import score_files
 from gardenerd.answer.tasks import answer, complete
 from gardenerd.models.info import find_base
 from gardenerd.paths import Home
@@ -22,12 +22,14 @@ from gardenerd.workers.jobs import (
 
 
 class Engine:
-    """Does model jobs one after the other; not for several threads at once."""
+    """Does model jobs, several at a time, each in the thread that calls."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
         self._name = ""
         self._backend: LocalBackend | None = None
+        self._users = 0
+        self._change = threading.Condition()
 
     @property
     def loaded_adapters(self) -> list[str]:
@@ -42,34 +44,49 @@ class Engine:
             RefusedError: a file to score cannot be.
             CancelledError: the job was cancelled, between two tokens or two batches.
         """
-        match job:
-            case CompleteCode():
-                with self._open(job) as session:
+        with (
+            self._using(job) as backend,
+            backend.open(job.adapter, max_adapters=job.max_adapters) as session,
+        ):
+            match job:
+                case CompleteCode():
                     return complete(job, session, context)
-            case AnswerQuestion():
-                with self._open(job) as session:
+                case AnswerQuestion():
                     return answer(job, session, context)
-            case ScoreTexts():
-                backend = self._local(job.base)
-                with backend.open(job.adapter, max_adapters=job.max_adapters) as session:
-                    files = score_files(session.base, job.paths, check=context.check)
+                case ScoreTexts():
+                    files = session.score(job.paths, check=context.check)
                     return Scores(files=files, adapter=session.adapter, warning=session.warning)
 
-    def _open(self, job: CompleteCode | AnswerQuestion) -> AbstractContextManager[Session]:
-        backend: Backend = self._local(job.base)
-        return backend.open(job.adapter, max_adapters=job.max_adapters)
+    @contextmanager
+    def _using(self, job: ModelJob) -> Generator[LocalBackend]:
+        """The backend of the job's base, which stays while the context lasts."""
+        with self._change:
+            # Never two bases in memory: another one waits until this one's jobs are done.
+            self._change.wait_for(lambda: not self._users or self._serves(job))
+            backend = self._local(job)
+            self._users += 1
+        try:
+            yield backend
+        finally:
+            with self._change:
+                self._users -= 1
+                self._change.notify_all()
 
-    def _local(self, name: str) -> LocalBackend:
-        if self._backend is not None and self._name == name:
+    def _serves(self, job: ModelJob) -> bool:
+        return self._backend is not None and self._name == job.base and self._backend.alive
+
+    def _local(self, job: ModelJob) -> LocalBackend:
+        if self._backend is not None and self._serves(job):
             return self._backend
-        self.unload()  # never two bases in memory
+        self.unload()
         cache = self._home.models / "fingerprints.json" if self._home.models.is_dir() else None
-        self._backend = LocalBackend(find_base(name, self._home), cache=cache)
-        self._name = name
+        folder = find_base(job.base, self._home)
+        self._backend = LocalBackend(folder, cache=cache, max_memory_mb=job.max_memory_mb)
+        self._name = job.base
         return self._backend
 
     def unload(self) -> None:
-        """Forget the base and its adapters."""
+        """Forget the base and its adapters, when nothing is under way."""
         if self._backend is not None:
             self._backend.close()
         self._backend = None

@@ -162,6 +162,7 @@ class Answering:
                 turns=turns,
                 max_tokens=self._settings.model.max_new_tokens,
                 max_adapters=self._settings.model.max_adapters,
+                max_memory_mb=self._settings.model.max_memory_mb,
             ),
             say,
         )

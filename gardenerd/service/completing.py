@@ -92,6 +92,7 @@ class Completing:
                 suffix=suffix,
                 max_tokens=wanted.max_tokens or self._settings.model.max_new_tokens,
                 max_adapters=self._settings.model.max_adapters,
+                max_memory_mb=self._settings.model.max_memory_mb,
                 around=around,
                 variants=wanted.n,
                 seed=wanted.seed,
@@ -141,6 +142,7 @@ class Completing:
                 adapter=self._selection.adapter(project, wanted.adapter),
                 paths=wanted.paths,
                 max_adapters=self._settings.model.max_adapters,
+                max_memory_mb=self._settings.model.max_memory_mb,
             ),
             Scores,
         )

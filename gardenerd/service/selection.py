@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gardenerd.errors import NotFoundError
-from gardenerd.models.info import BaseInfo, find_base, inspect
+from gardenerd.models.info import BaseInfo
 from gardenerd.paths import Home
 from gardenerd.service.base import BaseInUse
 from gardenerd.store.projects import Project
@@ -16,10 +16,10 @@ _BARE = ("base", "none")
 
 
 class Selection:
-    def __init__(self, *, home: Home, stores: Stores, base: BaseInUse) -> None:
+    def __init__(self, *, home: Home, base: BaseInUse, stores: Stores) -> None:
         self._home = home
-        self._stores = stores
         self._base = base
+        self._stores = stores
         self._refused: dict[str, str] = {}
         """By project, why the version in service did not serve when it was last asked to."""
 
@@ -31,9 +31,7 @@ class Selection:
         Raises:
             ModelError: it is missing or damaged.
         """
-        if name is None:
-            return self._base.info()
-        return inspect(find_base(name, self._home), name=name, cache=self._base.fingerprints)
+        return (BaseInUse(name, self._home) if name else self._base).info()
 
     def adapter(
         self, project: Project | None, named: str, base: BaseInfo | None = None

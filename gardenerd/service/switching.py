@@ -51,12 +51,13 @@ class Switching:
             return
         self._change(info, known)
 
-    async def use(self, name: str, limit: int) -> dict[str, Any]:
+    async def use(self, name: str, limit: int, allowed: int) -> dict[str, Any]:
         """Let the base ``name`` serve from the next request on. A run under way ends: it would
         train for the base that is left.
 
         Args:
-            limit: bytes of memory that a model may take to serve.
+            limit: bytes of memory that there are.
+            allowed: ... and that the model worker may hold.
 
         Raises:
             ModelError: there is none, it is damaged, or will not fit in memory.
@@ -64,7 +65,7 @@ class Switching:
         """
         if await asyncio.to_thread(shelf.same, name, self._base.name, self._home):
             return {"message": f"{self._base.name} serves already", "changed": False}
-        info = await asyncio.to_thread(self._checked, name, limit)
+        info = await asyncio.to_thread(self._checked, name, limit, allowed)
         text = await asyncio.to_thread(self._config, name)
         ended: list[str] = []
         while self._learning.loop.busy:
@@ -86,10 +87,10 @@ class Switching:
             "ended": ended,
         }
 
-    def _checked(self, name: str, limit: int) -> BaseInfo:
+    def _checked(self, name: str, limit: int, allowed: int) -> BaseInfo:
         folder = find_base(name, self._home)
         check(folder)
-        require_room(folder, name, limit)
+        require_room(folder, name, limit, allowed)
         return inspect(folder, name=name, cache=self._base.fingerprints)
 
     def _config(self, name: str) -> str:

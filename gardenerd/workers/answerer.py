@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from gardenerd.answer.engine import Engine
 
 
+# Jobs under way: what the model computes together (answer/local/scheduler.py), and some that wait
+# for it or score.
+_ABREAST = 12
+
+
 class _Answerer:
     """Builds the engine in the background; the first job waits for it."""
 
@@ -50,7 +55,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning)
     answerer = _Answerer()
     threading.Thread(target=answerer.warm_up, name="warm-up", daemon=True).start()
-    Harness[ModelJob](endpoint, ModelJob, answerer.handle).serve()
+    Harness[ModelJob](endpoint, ModelJob, answerer.handle, abreast=_ABREAST).serve()
 
 
 if __name__ == "__main__":

@@ -180,11 +180,7 @@ class Child:
                 await self.stop()
 
     async def warm(self) -> None:
-        """Have the process there, for a job that comes soon.
-
-        Raises:
-            WorkerError: it could not be started.
-        """
+        """Have the process there, for a job that comes soon; raises WorkerError if it cannot."""
         self._callers += 1
         try:
             await self._ensure()
@@ -244,23 +240,28 @@ class Child:
 
     async def stop(self, *, grace: float = _LEAVE_SECONDS) -> None:
         """Let the child leave, kill it after ``grace`` seconds; its memory is free on return."""
-        process = self._process
-        if process is None or self._leaving:
+        if self._process is None or self._leaving:
             return
         self._leaving = True
         try:
-            if self._frozen:
-                self.thaw()
-            with contextlib.suppress(WorkerError):
-                await self._send(process, Leave())
-            try:
-                await asyncio.wait_for(process.popen.wait(), grace)
-            except TimeoutError:
-                self._signal_group(process, signal.SIGKILL)
-                await process.popen.wait()
-            await self._bury(process, WorkerError(f"the {self.kind} worker was stopped"))
+            async with self._starting:  # who comes meanwhile waits, and gets another process
+                await self._end(self._process, grace)
         finally:
             self._leaving = False
+
+    async def _end(self, process: _Process | None, grace: float) -> None:
+        if process is None:  # it ended by itself meanwhile
+            return
+        if self._frozen:
+            self.thaw()
+        with contextlib.suppress(WorkerError):
+            await self._send(process, Leave())
+        try:
+            await asyncio.wait_for(process.popen.wait(), grace)
+        except TimeoutError:
+            self._signal_group(process, signal.SIGKILL)
+            await process.popen.wait()
+        await self._bury(process, WorkerError(f"the {self.kind} worker was stopped"))
 
     async def reap_when_idle(self, now: float) -> None:
         """Stop the child when it had no work for ``keep_alive`` seconds (``now`` is monotonic)."""

@@ -265,6 +265,7 @@ class CompleteCode(Job, kw_only=True, frozen=True):
     suffix: str
     max_tokens: int = 128
     max_adapters: int = 3
+    max_memory_mb: int = 4_096
     around: Surroundings | None = None
     variants: int = 1
     """Completions that differ, at most: the likeliest, then others that are drawn by chance."""
@@ -291,6 +292,7 @@ class AnswerQuestion(Job, kw_only=True, frozen=True):
     """What was said before, oldest first."""
     max_tokens: int = 256
     max_adapters: int = 3
+    max_memory_mb: int = 4_096
 
 
 class ScoreTexts(Job, kw_only=True, frozen=True):
@@ -301,6 +303,7 @@ class ScoreTexts(Job, kw_only=True, frozen=True):
     paths: list[str]
     """Absolute."""
     max_adapters: int = 3
+    max_memory_mb: int = 4_096
 
 
 class TextPiece(msgspec.Struct, kw_only=True, frozen=True):
