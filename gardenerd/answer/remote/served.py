@@ -25,6 +25,8 @@ from gardenerd.errors import ModelError, ServerError
 _UNKNOWN_WINDOW = 2_048
 # A prompt as long as the largest windows would be read for minutes.
 _MAX_WINDOW = 8_192
+# Tokens of a text that is not worth a request of its own.
+_SHORT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,7 @@ def look(http: Http, model: Listed, *, window: int) -> Served:
     told = window or _window(http, model)
     return Served(
         window=told,
-        count=counter or estimate,
+        count=_frugal(counter) if counter else estimate,
         fill=_fill(counter) if counter else None,
         loras=_loras(http),
     )
@@ -177,6 +179,17 @@ def _counter(http: Http, model: str) -> Callable[[str], int] | None:
 
             return count
     return None
+
+
+def _frugal(exact: Callable[[str], int]) -> Callable[[str], int]:
+    """Short texts are estimated: a prompt is made of a dozen of them, and to ask takes longer than
+    a few tokens are worth."""
+
+    def count(text: str) -> int:
+        found = estimate(text)
+        return found if found <= _SHORT else exact(text)
+
+    return count
 
 
 def _number(answer: Any) -> int | None:
