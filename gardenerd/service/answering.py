@@ -20,7 +20,7 @@ from gardenerd.store.projects import Project
 from gardenerd.store.stores import Stores
 from gardenerd.wire.messages import MAX_QUERY_BYTES, Ask
 from gardenerd.workers.child import Child
-from gardenerd.workers.jobs import AnswerQuestion, Generated, Hit, Part, Turn
+from gardenerd.workers.jobs import AdapterRef, AnswerQuestion, Generated, Hit, Part, Turn
 
 # What one line of extracted answer says and how many sources it may quote is extractive's to
 # decide; it chooses among this many hits.
@@ -73,8 +73,13 @@ class Answering:
         before = self._stores.conversations.latest(scope) if wanted.continued else None
         conversation = before or Conversation.begin()
         hits, base = await self._prepare(wanted, conversation, projects)
+        owner = _owner(projects, hits, conversation)
+        adapter = self._selection.adapter(owner, wanted.adapter, base if wanted.model else None)
         if base.chat and (hits or conversation.turns):
-            written = await self._write(wanted, conversation, hits, projects, base, say)
+            written = await self._write(wanted, conversation, hits, base, adapter, say)
+            if not wanted.model:
+                warning = written.generated.warning if written.generated else ""
+                self._selection.served(owner, wanted.adapter, warning)
         else:
             written = _quote(wanted.question, hits)
             say(written.text)
@@ -84,7 +89,7 @@ class Answering:
         for source in shown[len(shown) - written.earlier :]:
             source["earlier"] = True
         generated = written.generated
-        adapter = generated.adapter if generated else None
+        version = generated.adapter if generated else None
         answer, kept = remember(
             self._stores,
             "ask",
@@ -92,7 +97,7 @@ class Answering:
             wanted.question,
             written.text,
             sources=[{k: h[k] for k in ("path", "start_line", "end_line")} for h in shown],
-            adapter=adapter,
+            adapter=version,
             base=writer_of(base, generated),
             seen=[(hit.project, hit.path) for hit in written.sources],
         )
@@ -108,7 +113,7 @@ class Answering:
             "mode": written.mode,
             "sources": shown,
             "base": writer_of(base, generated),
-            "adapter": adapter,
+            "adapter": version,
             "warning": _warning(generated),
             "note": note,
             "conversation": {
@@ -147,21 +152,17 @@ class Answering:
         wanted: Ask,
         conversation: Conversation,
         hits: list[Hit],
-        projects: list[Project],
         base: BaseInfo,
+        adapter: AdapterRef | None,
         say: Say,
     ) -> _Written:
         turns = await asyncio.to_thread(self._turns, conversation)
-        found = hits or [hit for turn in turns for hit in turn.sources]
-        owners = [each for each in projects if len(projects) == 1 or each.id == found[0].project]
-        owner = owners[0] if owners else None
-        other = base if wanted.model else None
         generated = await self._serving.write(
             self._model,
             AnswerQuestion(
                 base=base.folder,
                 server=None if wanted.model else self._serving.server,
-                adapter=self._selection.adapter(owner, wanted.adapter, other),
+                adapter=adapter,
                 question=wanted.question,
                 sources=hits[: wanted.k],
                 turns=turns,
@@ -171,8 +172,6 @@ class Answering:
             ),
             say,
         )
-        if other is None:
-            self._selection.served(owner, wanted.adapter, generated.warning)
         own, earlier = _sources(generated, hits, turns)
         return _Written(
             mode="chat",
@@ -233,6 +232,15 @@ class Answering:
             }
             for part in parts
         ]
+
+
+def _owner(projects: list[Project], hits: list[Hit], conversation: Conversation) -> Project | None:
+    """The project whose adapter answers: the only one, else that of the first source."""
+    if len(projects) == 1:
+        return projects[0]
+    found = [hit.project for hit in hits[:1]]
+    found += [seen.project for said in reversed(conversation.turns) for seen in said.seen]
+    return next((project for project in projects if project.id in found[:1]), None)
 
 
 def _quote(question: str, hits: list[Hit]) -> _Written:

@@ -77,7 +77,7 @@ class Completing:
         if not 1 <= wanted.n <= _MAX_VARIANTS:
             raise RefusedError(f"--n must be within [1, {_MAX_VARIANTS}], not {wanted.n}")
         path = Path(wanted.path)
-        prefix, suffix = await asyncio.to_thread(_split, path, wanted.line, wanted.column)
+        prefix, suffix = await asyncio.to_thread(split, path, wanted.line, wanted.column)
         found = self._stores.projects.containing(path.resolve())
         project = found[0] if found else None
         base = await asyncio.to_thread(self._selection.writer, self._serving.server)
@@ -227,7 +227,7 @@ class Completing:
         return told
 
 
-def _split(path: Path, line: int, column: int | None) -> tuple[str, str]:
+def split(path: Path, line: int, column: int | None) -> tuple[str, str]:
     """What stands before and after a place: ``line`` from 1, ``column`` from 0, None: line end.
 
     Secrets in it are masked, as in the index: nothing that a model writes or that is kept of it

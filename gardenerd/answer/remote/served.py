@@ -120,8 +120,9 @@ def chosen(models: Iterable[Listed], name: str, url: str) -> Listed:
     Raises:
         ModelError: there is none, or there are several.
     """
-    bases = [m for m in models if m.parent is None and not m.id.startswith(PREFIX)]
-    found = [model for model in bases if not name or model.id == name]
+    every = list(models)
+    bases = [m for m in every if m.parent is None and not m.id.startswith(PREFIX)]
+    found = [model for model in every if model.id == name] if name else bases
     if len(found) == 1:
         return found[0]
     names = ", ".join(model.id for model in bases) or "none"

@@ -228,6 +228,10 @@ def test_what_will_not_get_better_is_not_asked_again(
     with pytest.raises(ModelError, match=r"which model .* tiny, other"):
         ask(backend(double))
     assert ask(backend(double, name="other"))[1].name == "other"
+    # A version that was merged and is served under its name is a model like any other.
+    double.models.append("gardener-shop-v3")
+    _, session = ask(backend(double, name="gardener-shop-v3"), adapter("v3"))
+    assert (session.name, session.adapter) == ("gardener-shop-v3", "v3")
     double.models.clear()
     with pytest.raises(ModelError, match="none"):
         ask(backend(double))
