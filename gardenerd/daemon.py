@@ -48,6 +48,8 @@ _REAP_SECONDS = 5.0
 _SWEEP_SECONDS = 60.0
 # Of the worker that pulls models and looks at the hardware, for which it imports torch.
 _FETCH_KEEP_SECONDS = 10.0
+# Of the one that exports: when it is cancelled, it has to take away what it wrote.
+_EXPORT_KEEP_SECONDS = 10.0
 # launchd kills about 5 s after its SIGTERM; what is not done by then is taken up at the next start.
 _SHUTDOWN_SECONDS = 4.0
 
@@ -111,7 +113,9 @@ class Daemon:
         )
         self._workers = [self._index, self._search, self._model, self._trainer, self._tuner]
         self._workers.append(self._fetcher)
-        exporter = Child("export", MODULES["export"], home, self._context, keep_alive=0)
+        exporter = Child(
+            "export", MODULES["export"], home, self._context, keep_alive=_EXPORT_KEEP_SECONDS
+        )
         self._workers.append(exporter)
         self._learning = Learning(
             home=home,

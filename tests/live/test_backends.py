@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from gardenerd.models.info import fingerprint
@@ -77,7 +78,8 @@ def test_a_server_answers_and_a_version_is_exported(
         assert garden.json("complete", place, "--adapter", "base")["adapter"] is None
         assert server.last("/v1/completions")["model"] == "tiny"
 
-        # What scores is the base on this machine.
+        # What asks a server needs no torch. What scores is the base on this machine.
+        assert "libtorch" not in mapped(garden)
         (score,) = garden.lines("score", str(project / "shop" / "shipping.py"))
         assert score["adapter"] == "v1" and score["bits_per_byte"] > 0
 
@@ -101,6 +103,12 @@ def test_a_server_answers_and_a_version_is_exported(
         assert "Authorization" not in garden.home.log_file.read_text()
     finally:
         garden.stop()
+
+
+def mapped(garden: Garden) -> str:
+    """The files that the model worker has in memory."""
+    (pid,) = [w["pid"] for w in garden.json("status")["workers"] if w["kind"] == "model"]
+    return " ".join(each.path for each in psutil.Process(pid).memory_maps())
 
 
 def export(garden: Garden, tmp_path: Path) -> None:

@@ -107,7 +107,6 @@ class OllamaBackend:
         del max_adapters  # ollama's own affair
         with self._lock:
             tags = self._tags()
-            self._sweep({tag.name for tag in tags})
             name = chosen([tag.name for tag in tags], self._server.name, self._http.url)
             shown = self._show(name)
             model, version, warning = name, None, ""
@@ -129,8 +128,12 @@ class OllamaBackend:
         Raises:
             ServerError: ollama cannot be reached; they stay noted.
         """
-        with self._lock:
-            self._sweep({tag.name for tag in self._tags()})
+        there = {tag.name for tag in self._tags()}
+        for name in self._registered.gone():
+            if {name, f"{name}:latest"} & there:
+                self._http.send("DELETE", "/api/delete", msgspec.json.encode({"model": name}))
+                log.info("adapter deleted", extra={"model": name, "server": self._http.url})
+            self._registered.drop(name)
 
     def close(self) -> None:
         self._shown.clear()
@@ -183,14 +186,6 @@ class OllamaBackend:
         log.info("adapter registered", extra={"model": name, "server": self._http.url})
         return name
 
-    def _sweep(self, there: set[str]) -> None:
-        """Delete what was registered of versions that are no more."""
-        for name in self._registered.gone():
-            if {name, f"{name}:latest"} & there:
-                self._http.send("DELETE", "/api/delete", msgspec.json.encode({"model": name}))
-                log.info("adapter deleted", extra={"model": name, "server": self._http.url})
-            self._registered.drop(name)
-
 
 def chosen(names: Sequence[str], wanted: str, url: str) -> str:
     """The model that is ``wanted``, with or without ``:latest``, or the only one there.
@@ -199,7 +194,8 @@ def chosen(names: Sequence[str], wanted: str, url: str) -> str:
         ModelError: there is none, or there are several.
     """
     bases = [name for name in names if not name.startswith(PREFIX)]
-    found = [name for name in bases if not wanted or wanted in (name, name.removesuffix(":latest"))]
+    found = [name for name in names if wanted in (name, name.removesuffix(":latest"))]
+    found = found if wanted else bases
     if len(found) == 1:
         return found[0]
     listed = ", ".join(bases) or "none"

@@ -25,6 +25,8 @@ from gardenerd.errors import ModelError, ServerError
 _UNKNOWN_WINDOW = 2_048
 # A prompt as long as the largest windows would be read for minutes.
 _MAX_WINDOW = 8_192
+# Tokens of a text that is not worth a request of its own.
+_SHORT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +120,9 @@ def chosen(models: Iterable[Listed], name: str, url: str) -> Listed:
     Raises:
         ModelError: there is none, or there are several.
     """
-    bases = [m for m in models if m.parent is None and not m.id.startswith(PREFIX)]
-    found = [model for model in bases if not name or model.id == name]
+    every = list(models)
+    bases = [m for m in every if m.parent is None and not m.id.startswith(PREFIX)]
+    found = [model for model in every if model.id == name] if name else bases
     if len(found) == 1:
         return found[0]
     names = ", ".join(model.id for model in bases) or "none"
@@ -139,7 +142,7 @@ def look(http: Http, model: Listed, *, window: int) -> Served:
     told = window or _window(http, model)
     return Served(
         window=told,
-        count=counter or estimate,
+        count=_frugal(counter) if counter else estimate,
         fill=_fill(counter) if counter else None,
         loras=_loras(http),
     )
@@ -177,6 +180,17 @@ def _counter(http: Http, model: str) -> Callable[[str], int] | None:
 
             return count
     return None
+
+
+def _frugal(exact: Callable[[str], int]) -> Callable[[str], int]:
+    """Short texts are estimated: a prompt is made of a dozen of them, and to ask takes longer than
+    a few tokens are worth."""
+
+    def count(text: str) -> int:
+        found = estimate(text)
+        return found if found <= _SHORT else exact(text)
+
+    return count
 
 
 def _number(answer: Any) -> int | None:

@@ -88,7 +88,10 @@ def test_each_server_tells_its_window_in_its_own_way(start: Start, like: Like, w
     with backend(double).open(None, max_adapters=2) as session:
         assert session.window == window
         exact = like in ("vllm", "llama-server")
-        assert session.count("word" * 10) == (10 if exact else 16)
+        assert session.count("word" * 400) == (400 if exact else 588)
+        asked = len(double.asked)
+        assert session.count("word" * 10) == 16  # not worth asking
+        assert len(double.asked) == asked
     with backend(double, window=700).open(None, max_adapters=2) as session:
         assert session.window == 700
     with pytest.raises(ModelError, match="too long"):
@@ -225,6 +228,10 @@ def test_what_will_not_get_better_is_not_asked_again(
     with pytest.raises(ModelError, match=r"which model .* tiny, other"):
         ask(backend(double))
     assert ask(backend(double, name="other"))[1].name == "other"
+    # A version that was merged and is served under its name is a model like any other.
+    double.models.append("gardener-shop-v3")
+    _, session = ask(backend(double, name="gardener-shop-v3"), adapter("v3"))
+    assert (session.name, session.adapter) == ("gardener-shop-v3", "v3")
     double.models.clear()
     with pytest.raises(ModelError, match="none"):
         ask(backend(double))
