@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -33,6 +34,8 @@ MOST_ROWS = 8
 _PIECE = 512
 # ... while others write. On a processor a piece of this size takes about as long as a few tokens.
 _PIECE_BESIDE = 128
+# Where other work is under way too, texts get so many times its time: somebody waits for them.
+_TEXTS_FIRST = 4
 
 Check = Callable[[], None]
 
@@ -74,13 +77,21 @@ class Scheduler:
                 ``check`` raises.
         """
         done: Future[T] = Future()
+        resumed = time.monotonic()
 
         def pause() -> None:
+            nonlocal resumed
             check()
-            if self._take_turn():
-                self._lora.choose([adapter])
+            now = time.monotonic()
+            until = now + _TEXTS_FIRST * (now - resumed)
+            while self._take_turn() and time.monotonic() < until:
+                pass
+            self._lora.choose([adapter])
+            resumed = time.monotonic()
 
         def begin() -> None:
+            nonlocal resumed
+            resumed = time.monotonic()
             try:
                 self._lora.choose([adapter])
                 done.set_result(work(pause))
