@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import uuid
@@ -79,6 +80,13 @@ class WorkerProcess:
         progress = msgspec.json.decode(update.body, type=IndexProgress)
         self._chunks += sum(result.chunks for result in progress.results)
 
+    def freeze(self) -> None:
+        """Stop it and its own processes where they stand."""
+        os.killpg(self._process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.killpg(self._process.pid, signal.SIGCONT)
+
     def peak_rss(self) -> int:
         """Largest resident memory so far, in bytes, of the worker alone."""
         status = Path(f"/proc/{self._process.pid}/status")
@@ -120,6 +128,7 @@ def started(
         [sys.executable, "-m", module, endpoint, str(home / "worker.log")],
         stdin=subprocess.PIPE,
         env={**os.environ, "GARDENER_HOME": str(home)},
+        process_group=0,
     )
     try:
         yield socket, process

@@ -24,6 +24,7 @@ from gardenerd.service.forgetting import Forgetting
 from gardenerd.service.indexing import Indexing
 from gardenerd.service.learning import Learning
 from gardenerd.service.operations import Operations
+from gardenerd.service.precedence import Precedence
 from gardenerd.service.tuning import Tuning
 from gardenerd.settings import Settings, parse_duration
 from gardenerd.status import Reporter
@@ -137,6 +138,7 @@ class Daemon:
             stores=self._stores,
             indexing=self._indexing,
             search=self._search,
+            precedence=Precedence(self._index),
             model=self._model,
         )
         reporter = Reporter(

@@ -111,8 +111,11 @@ def serve(source: IO[bytes], target: IO[bytes]) -> None:
 
 
 def send(target: IO[bytes], data: bytes) -> None:
-    target.write(_LENGTH.pack(len(data)))
-    target.write(data)
+    """One message, all of it: a process that is frozen while it writes has written a part, and
+    where ``PYTHONUNBUFFERED`` is set nobody else writes the rest."""
+    left = memoryview(_LENGTH.pack(len(data)) + data)
+    while left:
+        left = left[target.write(left) :]
     target.flush()
 
 

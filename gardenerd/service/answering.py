@@ -20,6 +20,7 @@ from gardenerd.paths import Home
 from gardenerd.service import embeddings
 from gardenerd.service.embeddings import TUNABLE
 from gardenerd.service.indexing import Indexing
+from gardenerd.service.precedence import Precedence
 from gardenerd.settings import Settings
 from gardenerd.store.feedback import Given
 from gardenerd.store.projects import Project
@@ -59,6 +60,7 @@ class Answering:
         stores: Stores,
         indexing: Indexing,
         search: Child,
+        precedence: Precedence,
         model: Child,
     ) -> None:
         self._home = home
@@ -66,6 +68,7 @@ class Answering:
         self._stores = stores
         self._indexing = indexing
         self._search = search
+        self._precedence = precedence
         self._model = model
 
     async def search(self, wanted: Search) -> dict[str, Any]:
@@ -237,7 +240,8 @@ class Answering:
         ids = [project.id for project in projects]
         job = SearchIndex(query=query, k=k, projects=ids, tuned=tuned)
         try:
-            found = await self._search.call(job, Hits, retry=True)
+            with self._precedence.taken():
+                found = await self._search.call(job, Hits, retry=True)
         except IndexUnavailableError:
             await self._indexing.check_index()
             found = await self._search.call(job, Hits, retry=True)
