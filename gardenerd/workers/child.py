@@ -240,7 +240,8 @@ class Child:
             with contextlib.suppress(WorkerError):
                 await self._send(process, Leave())
             try:
-                await asyncio.wait_for(process.popen.wait(), grace)
+                async with asyncio.timeout(grace):
+                    await process.popen.wait()
             except TimeoutError:
                 self._signal_group(process, signal.SIGKILL)
                 await process.popen.wait()
@@ -285,7 +286,8 @@ class Child:
                     hint=f"see {self._log_file()}",
                 )
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.ready.wait(), 0.1)
+                async with asyncio.timeout(0.1):
+                    await process.ready.wait()
 
     def _refuse_a_crash_loop(self) -> None:
         now = time.monotonic()
