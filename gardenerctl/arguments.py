@@ -93,6 +93,9 @@ def _projects(add: _Parser) -> None:
     one.add_argument("--project", metavar="P")
 
 
+_ADAPTERS = "a version; none for the bare base; current (the default) for what serves"
+
+
 def _asking(add: _Parser) -> None:
     one = add.command("search", "search:search", "find code by words, identifiers and meaning")
     one.add_argument("query", nargs="?", metavar="QUERY", help="- reads it from standard input")
@@ -105,17 +108,26 @@ def _asking(add: _Parser) -> None:
     one = add.command("ask", "asking:ask", "answer a question from the code, with its sources")
     one.add_argument("question", metavar="QUESTION", help="- reads it from standard input")
     one.add_argument("--project", metavar="P")
+    one.add_argument(
+        "--continue", action="store_true", dest="continued", help="go on from the last question"
+    )
+    one.add_argument("--model", metavar="NAME", help="another base model, for this question alone")
+    one.add_argument("--adapter", default="current", metavar="V", help=_ADAPTERS)
+    one.add_argument("--context", action="store_true", help="show what the model was shown")
+    one.add_argument("--no-stream", action="store_true", help="print the answer when it is whole")
     one = add.command("complete", "asking:complete", "fill in code at a place in a file")
     one.add_argument(
         "place", metavar="FILE:LINE[:COL]", help="both count from 1; no COL: the line's end"
     )
     one.add_argument("--max-tokens", type=_count, metavar="N")
-    one.add_argument("--adapter", default="current", metavar="V", help="a version, base or current")
+    one.add_argument("--adapter", default="current", metavar="V", help=_ADAPTERS)
+    one.add_argument("--n", type=_count, default=1, metavar="K", help="completions that differ")
+    one.add_argument("--seed", type=int, default=0, metavar="S", help="of those after the first")
+    one.add_argument("--context", action="store_true", help="show which other files were read")
+    one.add_argument("--no-stream", action="store_true", help="print it when it is whole")
     one = add.command("score", "asking:score", "bits per byte of files under the model")
     one.add_argument("files", nargs="+", metavar="FILE")
-    one.add_argument(
-        "--adapter", default="current", metavar="VERSION", help="a version, base or current"
-    )
+    one.add_argument("--adapter", default="current", metavar="VERSION", help=_ADAPTERS)
     one.add_argument("--project", metavar="P", help="whose adapter")
     one = add.command("feedback", "feedback:feedback", "say whether an answer was good, or list it")
     one.add_argument("answer", nargs="?", metavar="ID", help="of the answer; none: list feedback")
@@ -152,6 +164,18 @@ def _learning(add: _Parser) -> None:
     one.add_argument("-n", type=_count, default=30, metavar="N", help="runs at most (default 30)")
 
 
+def _models(add: _Parser) -> None:
+    one = add.command("model", "model:model", "base models: list, show, pull, use or remove them")
+    one.add_argument(
+        "action",
+        nargs="?",
+        choices=("list", "show", "pull", "use", "rm"),
+        metavar="list|show|pull|use|rm",
+    )
+    one.add_argument("name", nargs="?", metavar="NAME", help="of a model, or a folder's path")
+    one.add_argument("--revision", metavar="R", help="a branch, tag or commit to pull")
+
+
 def _looking(add: _Parser) -> None:
     one = add.command("watch", "watch:watch", "follow what the daemon does")
     one.add_argument(
@@ -172,6 +196,7 @@ _GROUPS = (
     ("add remove projects rescan why forget wait", _projects),
     ("search ask complete score feedback", _asking),
     ("train pause resume cancel rollback adapters embedding history", _learning),
+    ("model", _models),
     ("watch logs version try", _looking),
 )
 

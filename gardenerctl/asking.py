@@ -19,25 +19,30 @@ _TIMEOUT_S = 300.0
 
 def ask(arguments: argparse.Namespace, console: Console) -> int:
     question = read_text(arguments.question, "question")
-    streamed = _Stream(console)
+    streamed = _Stream(console, silent=arguments.no_stream or console.as_json)
+    wanted = Ask(
+        question=question,
+        project=arguments.project,
+        continued=arguments.continued,
+        model=arguments.model,
+        adapter=arguments.adapter,
+    )
     with Client(find_home()) as client:
-        body = client.call(
-            Ask(question=question, project=arguments.project),
-            on_update=streamed.take,
-            timeout_s=_TIMEOUT_S,
-        )
+        body = client.call(wanted, on_update=streamed.take, timeout_s=_TIMEOUT_S)
     if console.as_json:
         console.object_line(body)
         return 0
     streamed.finish(body.get("text", ""))
     show_sources(body.get("sources") or [], console)
+    if arguments.context:
+        show_context(body, console)
     _foot(body, console)
     return 0
 
 
 def complete(arguments: argparse.Namespace, console: Console) -> int:
     path, line, column = parse_place(arguments.place)
-    streamed = _Stream(console)
+    streamed = _Stream(console, silent=arguments.no_stream or console.as_json)
     with Client(find_home()) as client:
         body = client.call(
             Complete(
@@ -46,14 +51,23 @@ def complete(arguments: argparse.Namespace, console: Console) -> int:
                 column=column,
                 max_tokens=arguments.max_tokens,
                 adapter=arguments.adapter,
+                n=arguments.n,
+                seed=arguments.seed,
             ),
             on_update=streamed.take,
-            timeout_s=_TIMEOUT_S,
+            timeout_s=_TIMEOUT_S * arguments.n,
         )
     if console.as_json:
         console.document(body)
         return 0
     streamed.finish(body.get("text", ""))
+    others = (body.get("completions") or [])[1:]
+    for number, other in enumerate(others, 2):
+        head = f"--- {number} of {len(others) + 1}: gardenerctl feedback {other['answer']} good|bad"
+        console.line(console.style(head, "dim"))
+        console.line(clean(other["text"]))
+    if arguments.context:
+        show_context(body, console)
     _foot(body, console)
     return 0
 
@@ -112,19 +126,44 @@ def show_sources(sources: list[dict[str, Any]], console: Console) -> None:
         state = hit.get("state", "fresh")
         text = f"  [{number}] {hit['path']}:{hit['start_line']}-{hit['end_line']}"
         text += f"  {hit['symbol']}" if hit.get("symbol") else ""
+        text += "  (from an earlier question)" if hit.get("earlier") else ""
         console.line(clean(text) + (f"  ({state})" if state != "fresh" else ""))
+
+
+def show_context(body: dict[str, Any], console: Console) -> None:
+    """List what the model was shown, in order, and what each part took of its window."""
+    parts: list[dict[str, Any]] = body.get("context") or []
+    console.line()
+    if not parts:
+        console.line(console.style("context: nothing beside the file itself", "dim"))
+        return
+    rows = [[_part(part), f"{part['tokens']:,}" if part["tokens"] else "-"] for part in parts]
+    total = sum(part["tokens"] for part in parts)
+    window = body.get("window")
+    rows.append(["in all", f"{total:,}" + (f" of {window:,}" if window else "")])
+    console.table(["context", "tokens"], rows, right="lr")
+
+
+def _part(part: dict[str, Any]) -> str:
+    turn = part.get("turn")
+    head = "" if turn is None else "earlier: "
+    if part.get("path"):
+        return clean(f"{head}{part['path']}:{part['start_line']}-{part['end_line']}")
+    kind = str(part["kind"])
+    return head + {"system": "instructions", "turn": "answer"}.get(kind, kind)
 
 
 class _Stream:
     """Prints pieces as they come; a terminal sequence split over two pieces is held together."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, silent: bool) -> None:
         self._console = console
+        self._silent = silent
         self._held = ""
         self._any = False
 
     def take(self, reply: Reply) -> None:
-        if reply.kind != "chunk" or self._console.as_json:
+        if reply.kind != "chunk" or self._silent:
             return
         text = self._held + str(reply.body.get("text", ""))
         # A sequence is short; an escape further back will never be completed.

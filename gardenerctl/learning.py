@@ -107,6 +107,8 @@ def adapters(arguments: argparse.Namespace, console: Console) -> int:
 
 def _state(adapter: dict[str, Any]) -> str:
     shown = {"candidate": "challenger"}.get(str(adapter.get("state")), str(adapter.get("state")))
+    if adapter.get("waits"):
+        shown = "of another base"
     return f"{shown}, pinned" if adapter.get("pinned") else shown
 
 

@@ -20,11 +20,17 @@ from gardenerd.errors import AlreadyRunningError
 from gardenerd.host.schedule import Schedule
 from gardenerd.paths import Home
 from gardenerd.service.answering import Answering
+from gardenerd.service.base import BaseInUse
+from gardenerd.service.completing import Completing
+from gardenerd.service.finding import Finding
 from gardenerd.service.forgetting import Forgetting
 from gardenerd.service.indexing import Indexing
 from gardenerd.service.learning import Learning
+from gardenerd.service.models import Models
 from gardenerd.service.operations import Operations
 from gardenerd.service.precedence import Precedence
+from gardenerd.service.selection import Selection
+from gardenerd.service.switching import Switching
 from gardenerd.service.tuning import Tuning
 from gardenerd.settings import Settings, parse_duration
 from gardenerd.status import Reporter
@@ -37,6 +43,8 @@ log = logging.getLogger(__name__)
 _CONSIDER_SECONDS = 20.0
 _TUNE_SECONDS = 120.0
 _REAP_SECONDS = 5.0
+# Of the worker that pulls models and looks at the hardware, for which it imports torch.
+_FETCH_KEEP_SECONDS = 10.0
 # launchd kills about 5 s after its SIGTERM; what is not done by then is taken up at the next start.
 _SHUTDOWN_SECONDS = 4.0
 
@@ -80,6 +88,7 @@ class Daemon:
         self._tasks: list[asyncio.Task[None]] = []
         self._context = zmq.asyncio.Context()
         self._stores = Stores(home.database)
+        base = BaseInUse(settings.model.base, home)
         index_keep, model_keep = (
             parse_duration(text) or 0.0
             for text in (settings.index.keep_alive, settings.model.keep_alive)
@@ -94,11 +103,16 @@ class Daemon:
             "train", MODULES["train"], home, self._context, keep_alive=float("inf")
         )
         self._tuner = Child("tune", MODULES["tune"], home, self._context, keep_alive=0)
+        self._fetcher = Child(
+            "fetch", MODULES["fetch"], home, self._context, keep_alive=_FETCH_KEEP_SECONDS
+        )
         self._workers = [self._index, self._search, self._model, self._trainer, self._tuner]
+        self._workers.append(self._fetcher)
         self._learning = Learning(
             home=home,
             settings=settings,
             stores=self._stores,
+            base=base,
             index=self._index,
             trainer=self._trainer,
             host=host.this_host(),
@@ -132,33 +146,63 @@ class Daemon:
             search=self._search,
             publish=self._publish,
         )
-        answering = Answering(
+        finding = Finding(
             home=home,
             settings=settings,
             stores=self._stores,
             indexing=self._indexing,
             search=self._search,
             precedence=Precedence(self._index),
+        )
+        selection = Selection(home=home, base=base, stores=self._stores)
+        answering = Answering(
+            settings=settings,
+            stores=self._stores,
+            finding=finding,
+            selection=selection,
             model=self._model,
+        )
+        completing = Completing(
+            settings=settings,
+            stores=self._stores,
+            finding=finding,
+            selection=selection,
+            model=self._model,
+        )
+        self._switching = Switching(
+            home=home, stores=self._stores, base=base, learning=self._learning
+        )
+        models = Models(
+            home=home,
+            settings=settings,
+            stores=self._stores,
+            base=base,
+            switching=self._switching,
+            fetcher=self._fetcher,
         )
         reporter = Reporter(
             home=home,
             settings=settings,
             stores=self._stores,
+            base=base,
             indexing=self._indexing,
             learning=self._learning,
             tuning=self._tuning,
             forgetting=self._forgetting,
+            selection=selection,
             workers=self._workers,
         )
         operations = Operations(
             home=home,
             stores=self._stores,
             indexing=self._indexing,
+            finding=finding,
             answering=answering,
+            completing=completing,
             forgetting=self._forgetting,
             learning=self._learning,
             tuning=self._tuning,
+            models=models,
             workers=self._workers,
             publish=self._publish,
             status=reporter.status,
@@ -172,6 +216,7 @@ class Daemon:
         self._take_signals()
         self._server.bind()
         await self._indexing.start()
+        await self._switching.adopt()
         self._learning.recover()
         self._tuning.recover()
         self._go(self._server.serve(), "server")

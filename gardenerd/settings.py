@@ -67,6 +67,8 @@ class Model(_Section, frozen=True, kw_only=True):
     max_adapters: int = 3
     """Adapters kept in memory beside the base; the least recently used one goes."""
     max_new_tokens: int = 256
+    repository_context: bool = True
+    """Completions see excerpts of other files, where the base was trained with such."""
 
     def problems(self) -> list[str]:
         return [
@@ -268,6 +270,49 @@ def _section(kind: type[Section], values: dict[str, Any]) -> tuple[Section, list
             problems.append(f"{name}: {error}")
     section = kind(**valid)
     return section, problems + section.problems()
+
+
+def with_value(text: str, section: str, name: str, value: str) -> str:
+    """The text of ``config.toml`` with one setting changed; the rest stays as it was written.
+
+    Raises:
+        SettingsError: it is written in a way that this does not change safely.
+    """
+    entry = f"{name} = {msgspec.json.encode(value).decode()}"  # a JSON string is a TOML one
+    lines = text.splitlines()
+
+    def find(pattern: str, first: int, end: int) -> int | None:
+        return next((at for at in range(first, end) if re.match(pattern, lines[at])), None)
+
+    header = find(rf"\s*\[\s*{section}\s*\]", 0, len(lines))
+    if header is None:
+        lines += [*([""] if lines else []), f"[{section}]", entry]
+    else:
+        end = find(r"\s*\[", header + 1, len(lines)) or len(lines)
+        own = find(rf"\s*{name}\s*=", header + 1, end)
+        if own is None:
+            lines.insert(header + 1, entry)
+        else:
+            lines[own] = entry + _comment(lines[own].partition("=")[2])
+    result = "\n".join(lines) + "\n"
+    try:
+        wanted = tomllib.loads(text)
+        wanted[section] = {**wanted.get(section, {}), name: value}
+        safe = tomllib.loads(result) == wanted
+    except tomllib.TOMLDecodeError:
+        safe = False
+    if safe:
+        return result
+    raise SettingsError(
+        f"config.toml is written in a way that `{section}.{name}` cannot be changed in",
+        hint=f"write {entry} under [{section}] yourself, then `gardenerctl restart`",
+    )
+
+
+def _comment(rest: str) -> str:
+    """What follows the value of a line, if that is a plain string."""
+    found = re.fullmatch(r"""\s*(?:"[^"\\]*"|'[^']*')(\s*#.*)?\s*""", rest)
+    return (found[1] or "") if found else ""
 
 
 def parse_duration(text: str) -> float | None:

@@ -14,12 +14,13 @@ from gardenerd import __version__
 from gardenerd.core import hours, ledger
 from gardenerd.errors import ModelError
 from gardenerd.host.schedule import next_window
-from gardenerd.models.info import find_base
 from gardenerd.paths import Home
 from gardenerd.service import backlog
+from gardenerd.service.base import BaseInUse
 from gardenerd.service.forgetting import Forgetting
 from gardenerd.service.indexing import Indexing
 from gardenerd.service.learning import Learning
+from gardenerd.service.selection import Selection
 from gardenerd.service.tuning import Tuning
 from gardenerd.settings import Settings
 from gardenerd.store.projects import Project
@@ -36,19 +37,23 @@ class Reporter:
         home: Home,
         settings: Settings,
         stores: Stores,
+        base: BaseInUse,
         indexing: Indexing,
         learning: Learning,
         tuning: Tuning,
         forgetting: Forgetting,
+        selection: Selection,
         workers: list[Child],
     ) -> None:
         self._home = home
         self._settings = settings
         self._stores = stores
+        self._base = base
         self._indexing = indexing
         self._learning = learning
         self._tuning = tuning
         self._forgetting = forgetting
+        self._selection = selection
         self._workers = workers
         self._started = time.monotonic()
         self._processes: dict[int, psutil.Process] = {}
@@ -63,7 +68,7 @@ class Reporter:
             "model": await asyncio.to_thread(self._model, projects),
             "loop": self._loop(projects, told),
             "embedding": self._tuning.status(),
-            "warnings": self._settings.train.warnings(),
+            "warnings": [*self._settings.train.warnings(), *self._selection.warnings()],
             "last_error": self._last_error(),
         }
 
@@ -133,11 +138,11 @@ class Reporter:
         versions = {version for version in serving.values() if version}
         problem = ""
         try:
-            find_base(self._settings.model.base, self._home)
+            self._base.folder()
         except ModelError as error:
             problem = error.message
         return {
-            "base": self._settings.model.base,
+            "base": self._base.name,
             # One project, the common case: its version. Several: see `adapters`.
             "adapter": next(iter(versions)) if len(serving) == 1 and versions else None,
             "adapters": serving,

@@ -13,14 +13,18 @@ ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "transformers", "peft", "accelerate", "lancedb", "pyarrow", "numpy", "scipy")
 LONGEST = 450
 
+LIGHT_MODELS = ("catalogue", "check", "estimate", "fit", "origin", "shelf")
+
 # From the ground up; a module may import its own layer and those below.
 LAYERS = [
     ("gardenerd.errors", "gardenerd.durable", "gardenerd.settings", "gardenerd.paths"),
     ("gardenerd.logs", "gardenerd.workers.jobs", "gardenerd.workers.frames")
-    + ("gardenerd.workers.train_jobs", "gardenerd.workers.tune_jobs", "gardenerd.workers.tuned"),
+    + ("gardenerd.workers.train_jobs", "gardenerd.workers.tune_jobs", "gardenerd.workers.tuned")
+    + ("gardenerd.workers.fetch_jobs",),
     ("gardenerd.core",),
     ("gardenerd.watch", "gardenerd.host", "gardenerd.store", "gardenerd.wire")
     + ("gardenerd.models.info", "gardenerd.models.card", "gardenerd.index.generation")
+    + tuple(f"gardenerd.models.{light}" for light in LIGHT_MODELS)
     + ("gardenerd.seedling",),
     ("gardenerd.workers.child", "gardenerd.workers.harness"),
     ("gardenerd.service",),

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from gardenerd.errors import SettingsError
-from gardenerd.settings import Settings, Train, load, parse, parse_duration, parse_window
+from gardenerd.settings import (
+    Settings,
+    Train,
+    load,
+    parse,
+    parse_duration,
+    parse_window,
+    with_value,
+)
 
 
 def test_a_missing_file_means_the_defaults(tmp_path: Path) -> None:
@@ -79,3 +87,28 @@ def test_durations(text: str, seconds: float | None) -> None:
 )
 def test_windows(text: str, minutes: tuple[int, int] | None) -> None:
     assert parse_window(text) == minutes
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", '[model]\nbase = "b/c"\n'),
+        ("[loop]\nbatch_size = 3\n", '[loop]\nbatch_size = 3\n\n[model]\nbase = "b/c"\n'),
+        (
+            "# mine\n[ model ] # m\nmax_adapters = 2\nbase='old' # why\n[log]\nlevel = \"info\"\n",
+            '# mine\n[ model ] # m\nmax_adapters = 2\nbase = "b/c" # why\n[log]\nlevel = "info"\n',
+        ),
+        ('[model]\nkeep_alive = "1m"', '[model]\nbase = "b/c"\nkeep_alive = "1m"\n'),
+    ],
+)
+def test_one_setting_is_changed_and_the_rest_stays(before: str, after: str) -> None:
+    assert with_value(before, "model", "base", "b/c") == after
+
+
+@pytest.mark.parametrize(
+    "text", ["[model", 'model.base = "a"', 'model = { base = "a" }', '[model]\nbase = """\na"""\n']
+)
+def test_what_cannot_be_changed_safely_is_left(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"model\.base") as caught:
+        with_value(text, "model", "base", "b")
+    assert "restart" in caught.value.hint

@@ -14,13 +14,10 @@ import torch
 from peft import LoraConfig, get_peft_model
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
-    LlamaConfig,
-    LlamaForCausalLM,
     PreTrainedTokenizerFast,
-    Qwen2Config,
-    Qwen2ForCausalLM,
 )
 
 from gardenerd.models.card import Card, write_card
@@ -29,6 +26,7 @@ from gardenerd.models.info import fingerprint
 # So small a model gains nothing from threads, and loses much when they wait for each other.
 torch.set_num_threads(1)
 
+Architecture = Literal["qwen2", "llama", "gemma", "gemma2", "starcoder2", "gpt_neox"]
 END = "<|endoftext|>"
 TURN = "<|im_end|>"
 FIM = (
@@ -83,9 +81,10 @@ def make_tokenizer(
 def make_base(
     folder: Path,
     *,
-    architecture: Literal["qwen2", "llama"] = "qwen2",
+    architecture: Architecture = "qwen2",
     chat: bool = False,
     fim: bool = True,
+    tied: bool = True,
     seed: int = 0,
     window: int = 512,
     width: int = 64,
@@ -100,18 +99,17 @@ def make_base(
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
         "max_position_embeddings": window,
-        "tie_word_embeddings": True,
+        "tie_word_embeddings": tied,
         "eos_token_id": tokenizer.eos_token_id,
         "pad_token_id": tokenizer.pad_token_id,
         "bos_token_id": None,
         # Wide enough that random models differ in what they write.
         "initializer_range": 0.2,
     }
+    if architecture.startswith("gemma"):
+        shape["head_dim"] = width // 4
     torch.manual_seed(seed)
-    if architecture == "qwen2":
-        model: Any = Qwen2ForCausalLM(Qwen2Config(**shape))
-    else:
-        model = LlamaForCausalLM(LlamaConfig(**shape))
+    model: Any = AutoModelForCausalLM.from_config(AutoConfig.for_model(architecture, **shape))
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -123,7 +121,6 @@ def make_adapter(
 ) -> Path:
     """Save a LoRA adapter of ``base``, with its card. It changes what the base writes: both
     matrices are random. The card names the base ``vouches_for`` where it is to be a lie."""
-    kind = Qwen2ForCausalLM if "Qwen2" in (base / "config.json").read_text() else LlamaForCausalLM
     torch.manual_seed(seed)
     config = LoraConfig(
         r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM"
@@ -131,7 +128,7 @@ def make_adapter(
     with warnings.catch_warnings():
         # peft 0.21 asks transformers 5 by a name that is deprecated there.
         warnings.simplefilter("ignore", FutureWarning)
-        model = get_peft_model(kind.from_pretrained(base), config)
+        model = get_peft_model(AutoModelForCausalLM.from_pretrained(base), config)
     with torch.no_grad():
         for name, weights in model.named_parameters():
             if "lora_B" in name:  # zero at first, which would change nothing

@@ -12,10 +12,22 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from gardenerd.workers.jobs import AdapterRef
+import msgspec
+
+from gardenerd.workers.jobs import AdapterRef, Surroundings
 
 Message = dict[str, str]
 """``role`` (system, user, assistant) and ``content``, as chat templates and servers take it."""
+
+
+class Drawing(msgspec.Struct, frozen=True, kw_only=True):
+    """How the next token is drawn among the probable ones. The same seed draws the same text."""
+
+    temperature: float
+    """Above 0; 1 draws by the model's own probabilities, less keeps closer to the likeliest."""
+    top_p: float
+    """Only the likeliest tokens that make up this share of the probability are drawn from."""
+    seed: int
 
 
 class Writing(Protocol):
@@ -44,6 +56,8 @@ class Session(Protocol):
     name: str
     """Of the base, for messages."""
     can_chat: bool
+    knows_repositories: bool
+    """It was trained to fill in code with other files of its repository before it."""
     window: int
     """Tokens of prompt and answer together."""
 
@@ -56,12 +70,18 @@ class Session(Protocol):
         ...
 
     def chat(
-        self, messages: Sequence[Message], *, max_tokens: int, check: Callable[[], None]
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int,
+        check: Callable[[], None],
+        drawing: Drawing | None = None,
     ) -> Writing:
         """What the assistant says next.
 
         Args:
             check: called between tokens; raises to break off.
+            drawing: None takes the likeliest token each time.
 
         Raises:
             ModelError: it cannot chat, or the messages do not fit its window.
@@ -69,9 +89,20 @@ class Session(Protocol):
         ...
 
     def fill(
-        self, prefix: str, suffix: str, *, max_tokens: int, check: Callable[[], None]
+        self,
+        prefix: str,
+        suffix: str,
+        *,
+        max_tokens: int,
+        check: Callable[[], None],
+        drawing: Drawing | None = None,
+        around: Surroundings | None = None,
     ) -> Writing:
-        """What belongs between two texts, each cut at its far end to fit."""
+        """What belongs between two texts, each cut at its far end to fit.
+
+        Args:
+            around: shown before them, whole; only where :attr:`knows_repositories`.
+        """
         ...
 
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import AbstractContextManager
-from typing import Literal, Protocol
 
-from gardenerd.answer.backend import Backend, Session, Writing
-from gardenerd.answer.chat import CitationFilter, question_messages
+from gardenerd.answer.backend import Backend, Session
 from gardenerd.answer.local.backend import LocalBackend
 from gardenerd.answer.scoring import score_files
-from gardenerd.answer.stops import CodeStop
-from gardenerd.errors import ModelError
+from gardenerd.answer.tasks import answer, complete
 from gardenerd.models.info import find_base
 from gardenerd.paths import Home
 from gardenerd.workers.harness import Context
@@ -22,21 +18,7 @@ from gardenerd.workers.jobs import (
     ModelJob,
     Scores,
     ScoreTexts,
-    TextPiece,
 )
-
-# Tokens that a chat template puts around two turns, with room to spare.
-_TEMPLATE_TOKENS = 64
-
-
-class _Shape(Protocol):
-    """Takes generated text as it grows and gives back what may be shown."""
-
-    done: bool
-
-    def feed(self, text: str) -> str: ...
-
-    def close(self) -> str: ...
 
 
 class Engine:
@@ -63,10 +45,10 @@ class Engine:
         match job:
             case CompleteCode():
                 with self._open(job) as session:
-                    return _complete(job, session, context)
+                    return complete(job, session, context)
             case AnswerQuestion():
                 with self._open(job) as session:
-                    return _answer(job, session, context)
+                    return answer(job, session, context)
             case ScoreTexts():
                 backend = self._local(job.base)
                 with backend.open(job.adapter, max_adapters=job.max_adapters) as session:
@@ -92,65 +74,3 @@ class Engine:
             self._backend.close()
         self._backend = None
         self._name = ""
-
-
-def _complete(job: CompleteCode, session: Session, context: Context) -> Generated:
-    started = time.monotonic()
-    writing = session.fill(job.prefix, job.suffix, max_tokens=job.max_tokens, check=context.check)
-    shape = CodeStop(job.path, job.prefix, job.suffix)
-    return _generated(job, session, writing, shape, context, started)
-
-
-def _answer(job: AnswerQuestion, session: Session, context: Context) -> Generated:
-    started = time.monotonic()
-    if not session.can_chat:
-        raise ModelError(
-            f"the base model {session.name} cannot chat: it has no chat template",
-            hint="set model.base in config.toml to the folder of a chat model",
-        )
-    room = min(job.max_tokens, session.window // 2)
-    messages, used = question_messages(
-        job.question,
-        job.sources,
-        budget=session.window - room - _TEMPLATE_TOKENS,
-        count=session.count,
-        clean=session.clean,
-    )
-    writing = session.chat(messages, max_tokens=room, check=context.check)
-    return _generated(job, session, writing, CitationFilter(used), context, started)
-
-
-def _generated(
-    job: CompleteCode | AnswerQuestion,
-    session: Session,
-    writing: Writing,
-    shape: _Shape,
-    context: Context,
-    started: float,
-) -> Generated:
-    """Let it write, and stream what is certain."""
-    pieces: list[str] = []
-
-    def show(piece: str) -> None:
-        if piece:
-            pieces.append(piece)
-            context.update(TextPiece(text=piece))
-
-    try:
-        for text in writing:
-            show(shape.feed(text))
-            if shape.done:
-                break
-    finally:
-        writing.close()
-    stop: Literal["end", "length"] = "length" if writing.full and not shape.done else "end"
-    show(shape.close())
-    return Generated(
-        text="".join(pieces),
-        tokens=writing.tokens,
-        stop=stop,
-        base=job.base,
-        adapter=session.adapter,
-        warning=session.warning,
-        seconds=time.monotonic() - started,
-    )

@@ -18,7 +18,7 @@ from gardenerd.paths import Home
 from gardenerd.settings import Train
 from gardenerd.workers.train_jobs import Hyperparameters
 
-_TOKENIZER_FILES = (
+TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer.model",
     "tokenizer_config.json",
@@ -30,7 +30,10 @@ _TOKENIZER_FILES = (
 # The name that Qwen, StarCoder2 and the seedling give, and StarCoder's own.
 FIM_PREFIXES = ("<|fim_prefix|>", "<fim_prefix>")
 _MAX_HEADER_BYTES = 100_000_000  # safetensors' own limit
-_PULL_HINT = "name a folder that holds a transformers model in safetensors, or use `seedling`"
+_PULL_HINT = (
+    "see `gardenerctl model list`, pull one with `gardenerctl model pull NAME`, or name a folder "
+    "that holds a transformers model in safetensors"
+)
 
 
 class BaseInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +52,8 @@ class BaseInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Numbers in the weight files."""
     bytes: int
     """Size of the weight files."""
+    window: int | None = None
+    """Tokens that it was made to read at once, if its configuration tells."""
 
 
 def find_base(name: str, home: Home) -> Path:
@@ -76,10 +81,13 @@ def seedling_folder() -> Path:
     return Path(str(resources.files("gardenerd") / "seedling" / "model"))
 
 
-def inspect(folder: Path, *, name: str | None = None, cache: Path | None = None) -> BaseInfo:
+def inspect(
+    folder: Path, *, name: str | None = None, cache: Path | None = None, digest: bool = True
+) -> BaseInfo:
     """Check a base model's files and describe it.
 
     Args:
+        digest: without it the fingerprint is left empty, and no weights are read.
         cache: a small JSON file that keeps fingerprints by the size and time of each file, so
             that gigabytes are hashed once.
 
@@ -98,10 +106,11 @@ def inspect(folder: Path, *, name: str | None = None, cache: Path | None = None)
         folder=str(folder),
         chat=_has_chat_template(folder),
         fim=any(_mentions(tokenizer, token) for token in FIM_PREFIXES),
-        fingerprint=fingerprint(folder, cache=cache),
+        fingerprint=fingerprint(folder, cache=cache) if digest else "",
         architecture=str(architectures[0]),
         parameters=parameters,
         bytes=sum(shard.stat().st_size for shard in shards),
+        window=int(window) if (window := config.get("max_position_embeddings")) else None,
     )
 
 
@@ -155,7 +164,7 @@ def fingerprint(folder: Path, *, cache: Path | None = None) -> str:
     files = [
         *weight_files(folder),
         folder / "config.json",
-        *(folder / name for name in _TOKENIZER_FILES if (folder / name).is_file()),
+        *(folder / name for name in TOKENIZER_FILES if (folder / name).is_file()),
     ]
     known = _read_cache(cache)
     kept: dict[str, list[Any]] = {}
@@ -170,6 +179,14 @@ def fingerprint(folder: Path, *, cache: Path | None = None) -> str:
     if cache is not None and any(known.get(key) != entry for key, entry in kept.items()):
         durable.write_file(cache, json.dumps(known | kept, indent=0).encode())
     return whole.hexdigest()
+
+
+def kept_digest(file: Path, cache: Path) -> str:
+    """SHA-256 of a file as :func:`fingerprint` kept it; empty if it did not, or the file has
+    changed since."""
+    stat = file.stat()
+    entry = _read_cache(cache).get(str(file))
+    return str(entry[2]) if entry and entry[:2] == [stat.st_size, stat.st_mtime_ns] else ""
 
 
 def file_digest(file: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from transformers.utils import logging as transformers_logging
 
 from gardenerd.errors import ModelError
@@ -60,10 +60,13 @@ def load_base(
     dtype: torch.dtype = torch.float32,
     device: torch.device | None = None,
     cache: Path | None = None,
+    four_bit: bool = False,
 ) -> Base:
     """Load the model in ``folder``.
 
     Args:
+        four_bit: hold the projections in NF4, which takes bitsandbytes; they are computed with
+            in ``dtype``.
         dtype: of the weights in memory. bfloat16 halves the time of matrix products where the
             processor has them; float32 is exact.
         cache: of fingerprints, see :func:`gardenerd.models.info.fingerprint`.
@@ -73,6 +76,13 @@ def load_base(
     """
     described = info.inspect(folder, cache=cache)
     device = device or pick_device()
+    packed: dict[str, Any] = {}
+    if four_bit:
+        # Packed while it loads: the whole never stands in memory.
+        nf4 = BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype
+        )
+        packed = {"quantization_config": nf4, "device_map": {"": device}}
     try:
         tokenizer = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
@@ -83,8 +93,8 @@ def load_base(
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
-            attn_implementation="sdpa",
             output_loading_info=True,
+            **packed,
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, ImportError) as error:
         raise ModelError(
@@ -104,7 +114,15 @@ def load_base(
             f"the tokenizer in {folder} names no end-of-text token",
             hint="set eos_token in its tokenizer_config.json",
         )
+    rows = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        raise ModelError(
+            f"the tokenizer in {folder} has {len(tokenizer):,} tokens and the model {rows:,}: "
+            "it is another model's",
+            hint="copy tokenizer.json again from where the weights came from",
+        )
     model.requires_grad_(False)
     model.eval()
-    model.to(device)
+    if not four_bit:
+        model.to(device)
     return Base(model, tokenizer, described, device, start, end)

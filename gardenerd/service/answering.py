@@ -1,400 +1,306 @@
-"""Search, answers, completions and scores: what the index and the model know, with its sources."""
+"""Answers to questions, with their sources: written by a chat model, else quoted from the code."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
-import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from gardenerd.core import extractive
-from gardenerd.core.suggestions import likeness
-from gardenerd.errors import IndexUnavailableError, NotFoundError, RefusedError
-from gardenerd.models.info import BaseInfo, find_base, inspect
-from gardenerd.paths import Home
-from gardenerd.service import embeddings
-from gardenerd.service.embeddings import TUNABLE
-from gardenerd.service.indexing import Indexing
-from gardenerd.service.precedence import Precedence
+from gardenerd.models.info import BaseInfo
+from gardenerd.service.finding import Finding, check_text
+from gardenerd.service.remembering import remember
+from gardenerd.service.selection import Selection
+from gardenerd.service.writing import Say, write
 from gardenerd.settings import Settings
-from gardenerd.store.feedback import Given
+from gardenerd.store.conversations import Conversation, Seen
 from gardenerd.store.projects import Project
 from gardenerd.store.stores import Stores
-from gardenerd.wire.messages import MAX_QUERY_BYTES, Ask, Complete, Score, Search
+from gardenerd.wire.messages import MAX_QUERY_BYTES, Ask
 from gardenerd.workers.child import Child
-from gardenerd.workers.jobs import (
-    AdapterRef,
-    AnswerQuestion,
-    CompleteCode,
-    Generated,
-    Hit,
-    Hits,
-    Scores,
-    ScoreTexts,
-    SearchIndex,
-    TextPiece,
-)
-from gardenerd.workers.tuned import TunedRef
+from gardenerd.workers.jobs import AnswerQuestion, Generated, Hit, Part, Turn
 
-_MAX_HITS = 500
-_MAX_COMPLETED_BYTES = 4_000_000
 # What one line of extracted answer says and how many sources it may quote is extractive's to
 # decide; it chooses among this many hits.
 _ASK_HITS = 12
 
-Say = Callable[[str], None]
-HitState = Literal["fresh", "pending", "gone"]
+Body = dict[str, Any]
+
+
+class _Written(msgspec.Struct, kw_only=True):
+    """An answer, and what it was made of."""
+
+    mode: str
+    text: str
+    sources: list[Hit]
+    """What it may cite or quotes; the last ``earlier`` of them were shown for earlier questions."""
+    earlier: int = 0
+    parts: list[Part] = []
+    generated: Generated | None = None
 
 
 class Answering:
     def __init__(
         self,
         *,
-        home: Home,
         settings: Settings,
         stores: Stores,
-        indexing: Indexing,
-        search: Child,
-        precedence: Precedence,
+        finding: Finding,
+        selection: Selection,
         model: Child,
     ) -> None:
-        self._home = home
         self._settings = settings
         self._stores = stores
-        self._indexing = indexing
-        self._search = search
-        self._precedence = precedence
+        self._finding = finding
+        self._selection = selection
         self._model = model
 
-    async def search(self, wanted: Search) -> dict[str, Any]:
-        """Hits, best first, each with the state of its file in the index."""
-        _check_question(wanted.query, "query")
-        if not 1 <= wanted.k <= _MAX_HITS:
-            raise RefusedError(f"-k must be within [1, {_MAX_HITS}], not {wanted.k}")
-        projects = self._projects(wanted.project)
-        hits = await self._hits(wanted.query, wanted.k, projects)
-        note = self._note(projects)
-        return {
-            "hits": await asyncio.to_thread(self._with_states, hits, projects),
-            "complete": not note,
-            "note": note,
-        }
+    async def ask(self, wanted: Ask, say: Say) -> Body:
+        """An answer with its sources, as a turn of a conversation.
 
-    async def ask(self, wanted: Ask, say: Say) -> dict[str, Any]:
-        """An answer with its sources: written by a chat model, else quoted from the code."""
-        _check_question(wanted.question, "question")
-        projects = self._projects(wanted.project)
-        hits = await self._hits(wanted.question, max(wanted.k, _ASK_HITS), projects)
-        base = await asyncio.to_thread(self.base)
-        adapter, warning = None, ""
-        if base.chat and hits:
-            owner = next(p for p in projects if p.id == hits[0].project)
-            generated = await self._model.call(
-                AnswerQuestion(
-                    base=base.folder,
-                    adapter=self._serving(owner),
-                    question=wanted.question,
-                    sources=hits[: wanted.k],
-                    max_tokens=self._settings.model.max_new_tokens,
-                    max_adapters=self._settings.model.max_adapters,
-                ),
-                Generated,
-                on_update=lambda body: say(msgspec.json.decode(body, type=TextPiece).text),
-            )
-            mode, text = "chat", generated.text
-            adapter, warning = generated.adapter, generated.warning
-            sources = hits[: wanted.k]
+        Raises:
+            RefusedError: no question, or nothing to ask about.
+            NotFoundError: no such project or adapter.
+            ModelError: no such base, or it is damaged or cannot read a question of this length.
+        """
+        check_text(wanted.question, "question")
+        projects = self._finding.projects(wanted.project)
+        scope = projects[0].id if len(projects) == 1 else ""
+        before = self._stores.conversations.latest(scope) if wanted.continued else None
+        conversation = before or Conversation.begin()
+        hits, base = await self._prepare(wanted, conversation, projects)
+        if base.chat and (hits or conversation.turns):
+            written = await self._write(wanted, conversation, hits, projects, base, say)
         else:
-            extract = extractive.answer(wanted.question, hits)
-            mode, text = "extractive", extract.text
-            quoted = {(e.path, e.start_line) for e in extract.extracts}
-            sources = [hit for hit in hits if (hit.path, hit.start_line) in quoted]
-            say(text)
-        shown = await asyncio.to_thread(self._with_states, sources, projects)
-        answer = self._remember(
-            "ask", projects[0].id if len(projects) == 1 else _owner(sources), wanted.question, text,
+            written = _quote(wanted.question, hits)
+            say(written.text)
+        shown = await asyncio.to_thread(
+            self._finding.with_states, written.sources, self._stores.projects.all()
+        )
+        for source in shown[len(shown) - written.earlier :]:
+            source["earlier"] = True
+        generated = written.generated
+        adapter = generated.adapter if generated else None
+        answer, kept = remember(
+            self._stores,
+            "ask",
+            scope or (written.sources[0].project if written.sources else None),
+            wanted.question,
+            written.text,
             sources=[{k: h[k] for k in ("path", "start_line", "end_line")} for h in shown],
-            adapter=adapter, base=base.name,
-        )  # fmt: skip
+            adapter=adapter,
+            base=base.name,
+            seen=[(hit.project, hit.path) for hit in written.sources],
+        )
+        if kept:
+            self._stores.conversations.record(conversation, answer, scope, _seen(written))
+        note = self._finding.note(projects)
+        if wanted.continued and before is None:
+            begun = "there was no conversation to continue: this is a new one"
+            note = f"{begun}; {note}" if note else begun
         return {
             "answer": answer,
-            "text": text,
-            "mode": mode,
+            "text": written.text,
+            "mode": written.mode,
             "sources": shown,
             "base": base.name,
             "adapter": adapter,
-            "warning": warning,
-            "note": self._note(projects),
+            "warning": _warning(generated),
+            "note": note,
+            "conversation": {
+                "id": conversation.id,
+                "turn": conversation.length + 1,
+                "dropped_turns": generated.dropped_turns if generated else 0,
+            },
+            "context": self._context(written),
+            "window": generated.window if generated else None,
+            "removed_citations": generated.removed if generated else 0,
+            "tokens": generated.tokens if generated else 0,
+            "stop": generated.stop if generated else "end",
+            "seconds": generated.seconds if generated else 0.0,
         }
 
-    async def complete(self, wanted: Complete, say: Say) -> dict[str, Any]:
-        """What belongs between what stands before and after a place in a file."""
-        path = Path(wanted.path)
-        prefix, suffix = await asyncio.to_thread(_split, path, wanted.line, wanted.column)
-        found = self._stores.projects.containing(path.resolve())
-        project = found[0] if found else None
-        base = await asyncio.to_thread(self.base)
-        generated = await self._model.call(
-            CompleteCode(
-                base=base.folder,
-                adapter=self._adapter(project, wanted.adapter),
-                path=found[1] if found else path.name,
-                prefix=prefix,
-                suffix=suffix,
-                max_tokens=wanted.max_tokens or self._settings.model.max_new_tokens,
-                max_adapters=self._settings.model.max_adapters,
-            ),
-            Generated,
-            on_update=lambda body: say(msgspec.json.decode(body, type=TextPiece).text),
-        )
-        place: list[dict[str, Any]] = []
-        if found is not None:  # so that one can see later what became of it
-            lines = (prefix + suffix).splitlines()
-            alike, _ = await asyncio.to_thread(likeness, generated.text, lines, wanted.line)
-            place = [{"path": found[1], "line": wanted.line, "alike": alike}]
-        answer = self._remember(
-            "complete",
-            project.id if project else None,
-            f"{path}:{wanted.line}",
-            generated.text,
-            sources=place,
-            adapter=generated.adapter,
-            base=base.name,
-        )
-        return {
-            "answer": answer,
-            "text": generated.text,
-            "adapter": generated.adapter,
-            "base": base.name,
-            "tokens": generated.tokens,
-            "stop": generated.stop,
-            "seconds": generated.seconds,
-            "warning": generated.warning,
-        }
-
-    async def score(self, wanted: Score) -> dict[str, Any]:
-        """Bits per byte of files under the base, with or without an adapter."""
-        if not wanted.paths:
-            raise RefusedError("no file is named", hint="gardenerctl score FILE...")
-        if wanted.project is not None:
-            project: Project | None = self._stores.projects.get(wanted.project)
-        else:
-            found = self._stores.projects.containing(Path(wanted.paths[0]).resolve())
-            project = found[0] if found else self._only_project()
-        base = await asyncio.to_thread(self.base)
-        scores = await self._model.call(
-            ScoreTexts(
-                base=base.folder,
-                adapter=self._adapter(project, wanted.adapter),
-                paths=wanted.paths,
-                max_adapters=self._settings.model.max_adapters,
-            ),
-            Scores,
-        )
-        return {
-            "files": msgspec.to_builtins(scores.files),
-            "adapter": scores.adapter,
-            "warning": scores.warning,
-        }
-
-    def base(self) -> BaseInfo:
-        """The base model in use; reads files, so call it in a thread.
-
-        Raises:
-            ModelError: it is missing or damaged.
-        """
-        name = self._settings.model.base
-        folder = find_base(name, self._home)
-        return inspect(folder, name=name, cache=self._home.models / "fingerprints.json")
-
-    # --- parts --------------------------------------------------------------------------------
-
-    def _projects(self, named: str | None) -> list[Project]:
-        if named is not None:
-            return [self._stores.projects.get(named)]
-        projects = self._stores.projects.all()
-        if not projects:
-            raise RefusedError("no project is tended yet", hint="add one: gardenerctl add PATH")
-        return projects
-
-    def _only_project(self) -> Project | None:
-        projects = self._stores.projects.all()
-        return projects[0] if len(projects) == 1 else None
-
-    async def _hits(self, query: str, k: int, projects: list[Project]) -> list[Hit]:
-        if not any(self._indexing.counts(project.id).files for project in projects):
-            if self._note(projects):
-                return []
-            raise IndexUnavailableError(
-                "nothing is indexed: the project holds no file that can be",
-                hint="see `gardenerctl status`; .gitignore and .gardenerignore leave files out",
-            )
-        tuned: list[TunedRef] = []
-        if self._settings.index.embedding == TUNABLE:
-            tuned = embeddings.references(projects, self._home, self._stores)
-        ids = [project.id for project in projects]
-        job = SearchIndex(query=query, k=k, projects=ids, tuned=tuned)
+    async def _prepare(
+        self, wanted: Ask, conversation: Conversation, projects: list[Project]
+    ) -> tuple[list[Hit], BaseInfo]:
+        """What is found, and what answers; the model worker starts while the index is searched."""
+        query = wanted.question
+        if conversation.turns:  # "and where is it called?" tells little by itself
+            query = f"{query}\n{conversation.turns[-1].question}"[: MAX_QUERY_BYTES // 4]
+        k = max(wanted.k, _ASK_HITS)
+        finding = asyncio.create_task(self._finding.hits(query, k, projects))
         try:
-            with self._precedence.taken():
-                found = await self._search.call(job, Hits, retry=True)
-        except IndexUnavailableError:
-            await self._indexing.check_index()
-            found = await self._search.call(job, Hits, retry=True)
-        if found.unusable:
-            embeddings.give_up(found.unusable, tuned, self._stores)
-        if not self._stores.forgotten.pending():
-            return found.hits
-        # What is being forgotten may stand in the index for some moments yet.
-        forgotten = self._stores.forgotten
-        return [hit for hit in found.hits if forgotten.covering(hit.project, hit.path) is None]
+            base = await asyncio.to_thread(self._selection.base, wanted.model)
+            if base.chat:
+                await self._model.warm()
+            return await finding, base
+        finally:
+            finding.cancel()
 
-    def _note(self, projects: list[Project]) -> str:
-        """Why the index may not show everything; empty when it does."""
-        notes: list[str] = []
-        for project in projects:
-            state = self._stores.projects.get(project.id)
-            counts = self._indexing.counts(project.id)
-            if state.state == "frozen":
-                notes.append(f"{project.name}: {state.reason}")
-            elif self._indexing.last_error:
-                notes.append(f"{project.name}: indexing failed: {self._indexing.last_error}")
-            elif counts.pending:
-                notes.append(
-                    f"{project.name}: still indexing, {counts.files} of "
-                    f"{counts.files + counts.pending} files done"
-                )
-            elif not self._indexing.settled(project.id):
-                notes.append(f"{project.name}: being scanned")
-        return "; ".join(notes)
-
-    def _with_states(self, hits: list[Hit], projects: list[Project]) -> list[dict[str, Any]]:
-        """Hits as data, each told fresh, pending or gone by a look at the disk."""
-        by_id = {project.id: project for project in projects}
-        shown: list[dict[str, Any]] = []
-        for hit in hits:
-            project = by_id[hit.project]
-            values = msgspec.to_builtins(hit)
-            values["state"] = self._state(project, hit)
-            values["project"] = project.name
-            del values["digest"]
-            shown.append(values)
-        return shown
-
-    def _state(self, project: Project, hit: Hit) -> HitState:
-        try:
-            found = os.lstat(project.root / hit.path)
-        except OSError:
-            return "gone"
-        known = self._stores.files.known(project.id, [hit.path]).get(hit.path)
-        if known is None or (known.size, known.mtime_ns) != (found.st_size, found.st_mtime_ns):
-            return "pending"
-        return self._stores.files.hit_state(project.id, hit.path, hit.digest)
-
-    def _serving(self, project: Project) -> AdapterRef | None:
-        version = self._stores.adapters.serving(project.id)
-        return self._reference(project, version) if version else None
-
-    def _adapter(self, project: Project | None, named: str) -> AdapterRef | None:
-        if named == "base":
-            return None
-        if project is None:
-            if named == "current":
-                return None
-            raise NotFoundError(
-                f"which project's adapter {named!r}? the file is in none",
-                hint="name one with --project",
-            )
-        if named == "current":
-            return self._serving(project)
-        self._stores.adapters.get(project.id, named)
-        return self._reference(project, named)
-
-    def _reference(self, project: Project, version: str) -> AdapterRef:
-        return AdapterRef(version=version, folder=str(self._home.adapter(project.id, version)))
-
-    def _remember(
+    async def _write(
         self,
-        op: str,
-        project: str | None,
-        question: str,
-        text: str,
-        *,
-        sources: list[dict[str, Any]],
-        adapter: str | None,
-        base: str,
-    ) -> str:
-        """Keep the answer, so that feedback can name it; gives its id.
+        wanted: Ask,
+        conversation: Conversation,
+        hits: list[Hit],
+        projects: list[Project],
+        base: BaseInfo,
+        say: Say,
+    ) -> _Written:
+        turns = await asyncio.to_thread(self._turns, conversation)
+        found = hits or [hit for turn in turns for hit in turn.sources]
+        owners = [each for each in projects if len(projects) == 1 or each.id == found[0].project]
+        owner = owners[0] if owners else None
+        other = base if wanted.model else None
+        generated = await write(
+            self._model,
+            AnswerQuestion(
+                base=base.folder,
+                adapter=self._selection.adapter(owner, wanted.adapter, other),
+                question=wanted.question,
+                sources=hits[: wanted.k],
+                turns=turns,
+                max_tokens=self._settings.model.max_new_tokens,
+                max_adapters=self._settings.model.max_adapters,
+            ),
+            say,
+        )
+        if other is None:
+            self._selection.served(owner, wanted.adapter, generated.warning)
+        own, earlier = _sources(generated, hits, turns)
+        return _Written(
+            mode="chat",
+            text=generated.text,
+            sources=[*own, *earlier],
+            earlier=len(earlier),
+            parts=generated.shown,
+            generated=generated,
+        )
 
-        Of one that stems from a file that was forgotten only that it was given.
+    def _turns(self, conversation: Conversation) -> list[Turn]:
+        """Earlier turns as a model is shown them: of sources, those that stand as they stood.
+
+        Reads the disk.
         """
-        answer = secrets.token_hex(4)
-        if project is not None and any(
-            self._stores.forgotten.covering(project, source["path"]) for source in sources
-        ):
-            question, text, sources = "", "", []
-        self._stores.feedback.record_answer(
-            Given(
-                id=answer,
-                project=project,
-                op=op,
-                question=question,
-                text=text,
-                sources=sources,
-                adapter=adapter,
-                base=base,
-                created=time.time(),
+        known = {project.id: project for project in self._stores.projects.all()}
+
+        def stands(seen: Seen) -> bool:
+            project = known.get(seen.project)
+            return (
+                project is not None
+                and self._stores.forgotten.covering(seen.project, seen.path) is None
+                and self._finding.state(project, seen.path, seen.digest) == "fresh"
             )
+
+        return [
+            Turn(
+                question=said.question,
+                answer=said.answer,
+                sources=[_hit(seen) for seen in said.seen if stands(seen)],
+            )
+            for said in conversation.turns
+        ]
+
+    def _context(self, written: _Written) -> list[Body]:
+        """What was used: of each part what it is, and what it took of the model's window."""
+        names = {project.id: project.name for project in self._stores.projects.all()}
+        parts = written.parts or [
+            Part(
+                kind="source",
+                tokens=0,
+                project=hit.project,
+                path=hit.path,
+                start_line=hit.start_line,
+                end_line=hit.end_line,
+            )
+            for hit in written.sources
+        ]
+        return [
+            {
+                "kind": part.kind,
+                "tokens": part.tokens,
+                "project": names.get(part.project),
+                "path": part.path or None,
+                "start_line": part.start_line or None,
+                "end_line": part.end_line or None,
+                "turn": None if part.turn < 0 else part.turn,
+            }
+            for part in parts
+        ]
+
+
+def _quote(question: str, hits: list[Hit]) -> _Written:
+    extract = extractive.answer(question, hits)
+    quoted = {(e.path, e.start_line) for e in extract.extracts}
+    sources = [hit for hit in hits if (hit.path, hit.start_line) in quoted]
+    return _Written(mode="extractive", text=extract.text, sources=sources)
+
+
+def _sources(
+    generated: Generated, hits: list[Hit], turns: list[Turn]
+) -> tuple[list[Hit], list[Hit]]:
+    """What the model was shown of ``hits``, and what the answer cites of earlier turns."""
+
+    def shown(of: list[Hit], turn: int) -> list[Hit]:
+        parts = {
+            (part.project, part.path, part.start_line): part
+            for part in generated.shown
+            if part.kind == "source" and part.turn == turn
+        }
+        return [
+            msgspec.structs.replace(hit, end_line=part.end_line, text=part.text)
+            for hit in of
+            if (part := parts.get((hit.project, hit.path, hit.start_line))) is not None
+        ]
+
+    earlier = [
+        hit
+        for number, turn in enumerate(turns)
+        for hit in shown(turn.sources, number)
+        if f"{hit.path}:" in generated.text
+    ]
+    return shown(hits, -1), earlier
+
+
+def _seen(written: _Written) -> list[Seen]:
+    """Of the sources what shall stand in the conversation, word for word."""
+    if written.generated is None:
+        return []
+    return [
+        Seen(
+            project=hit.project,
+            path=hit.path,
+            start_line=hit.start_line,
+            end_line=hit.end_line,
+            digest=hit.digest,
+            text=hit.text,
         )
-        return answer
+        for hit in written.sources[: len(written.sources) - written.earlier]
+    ]
 
 
-def _owner(hits: list[Hit]) -> str | None:
-    """The project that an answer belongs to: that of its first source."""
-    return hits[0].project if hits else None
+def _hit(seen: Seen) -> Hit:
+    return Hit(
+        project=seen.project,
+        path=seen.path,
+        start_line=seen.start_line,
+        end_line=seen.end_line,
+        symbol="",
+        kind="",
+        score=0.0,
+        text=seen.text,
+        digest=seen.digest,
+    )
 
 
-def _check_question(text: str, what: str) -> None:
-    if not text.strip():
-        raise RefusedError(f"the {what} is empty", hint=f"say what you look for: a {what}")
-    size = len(text.encode("utf-8", "replace"))
-    if size > MAX_QUERY_BYTES:
-        raise RefusedError(
-            f"the {what} has {size:,} bytes; at most {MAX_QUERY_BYTES:,} are taken",
-            hint="shorten it to what matters",
+def _warning(generated: Generated | None) -> str:
+    if generated is None:
+        return ""
+    warnings = [generated.warning] if generated.warning else []
+    if generated.removed == 1:
+        warnings.append("1 citation was removed: it names nothing that was shown")
+    elif generated.removed:
+        warnings.append(
+            f"{generated.removed} citations were removed: they name nothing that was shown"
         )
-
-
-def _split(path: Path, line: int, column: int | None) -> tuple[str, str]:
-    """What stands before and after a place: ``line`` from 1, ``column`` from 0, None: line end.
-
-    Raises:
-        NotFoundError: no such file.
-        RefusedError: too large, not text, or no such place in it.
-    """
-    try:
-        if path.stat().st_size > _MAX_COMPLETED_BYTES:
-            raise RefusedError(f"{path} is too large to complete", hint="name a source file")
-        text = path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        raise NotFoundError(f"{path} does not exist", hint="name FILE:LINE[:COLUMN]") from None
-    except UnicodeDecodeError:
-        raise RefusedError(f"{path} is not UTF-8 text", hint="name a source file") from None
-    except OSError as error:
-        raise RefusedError(f"{path} cannot be read: {error.strerror}", hint="") from error
-    lines = text.splitlines(keepends=True) or [""]
-    if not 1 <= line <= len(lines) + 1:
-        raise RefusedError(f"{path} has {len(lines)} lines, there is no line {line}")
-    current = lines[line - 1] if line <= len(lines) else ""
-    bare = current.rstrip("\r\n")
-    if column is None:
-        column = len(bare)
-    if not 0 <= column <= len(bare):
-        raise RefusedError(f"line {line} has {len(bare)} columns, there is no column {column}")
-    before = "".join(lines[: line - 1]) + current[:column]
-    after = current[column:] + "".join(lines[line:])
-    return before, after
+    return "; ".join(warnings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gardenerd.core.turns import Waiting
+from gardenerd.service.base import CHANGED
 from gardenerd.store.runs import Run
 from gardenerd.store.stores import Stores
 
@@ -24,7 +25,8 @@ def waiting(project: str, stores: Stores) -> Waiting:
 
 
 def owes_fresh(project: str, stores: Stores) -> bool:
-    """Whether weights were deleted since the last run began, and nothing has taken their place."""
+    """Whether weights were deleted, or another base came, since the last run began, and nothing
+    has taken their place."""
     return _owes_fresh(project, stores, stores.runs.last_ended(project))
 
 
@@ -34,18 +36,27 @@ def notes(project: str, stores: Stores) -> list[str]:
     if pending := stores.forgotten.pending(project):
         found.append(f"{len(pending)} being forgotten")
     if owes_fresh(project, stores):
-        found.append("the base serves, since weights were forgotten; a run from the base is due")
+        why = "weights were forgotten"
+        if _changed(stores) > (stores.projects.get(project).unlearned or 0.0):
+            why = "it is another one than before"
+        found.append(f"the base serves, since {why}; a run from the base is due")
     return found
 
 
 def _owes_fresh(project: str, stores: Stores, last: Run | None) -> bool:
     unlearned = stores.projects.get(project).unlearned
+    deleted = unlearned is not None and (last is None or last.started < unlearned)
+    left = last is not None and last.started < _changed(stores)
     return (
-        unlearned is not None
-        and (last is None or last.started < unlearned)
+        (deleted or left)
         and stores.adapters.serving(project) is None
         and stores.adapters.challenger(project) is None
     )
+
+
+def _changed(stores: Stores) -> float:
+    """When another base came, in seconds since the epoch."""
+    return float(stores.meta.get(CHANGED) or 0.0)
 
 
 def _new_examples(project: str, stores: Stores, last: Run | None) -> int:

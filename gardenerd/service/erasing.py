@@ -176,7 +176,7 @@ def _texts(
 
 
 def _answers(project: Project, place: str, words: set[str], stores: Stores) -> list[str]:
-    return [
+    found = [
         given.id
         for given in stores.feedback.each_answer()
         if _stands_in(given, project, place, stores)
@@ -186,6 +186,8 @@ def _answers(project: Project, place: str, words: set[str], stores: Stores) -> l
             and words & forgetting.telling("\n".join(_said(given, stores)))
         )
     ]
+    # What was said after one of them was said with it in view.
+    return list(dict.fromkeys([*found, *stores.conversations.after(found)]))
 
 
 def _said(given: Given, stores: Stores) -> list[str]:

@@ -20,9 +20,10 @@ from gardenerd.errors import GardenerError, RefusedError, WorkerError
 from gardenerd.host import Host, energy
 from gardenerd.paths import Home
 from gardenerd.service import backlog, needs, promoting, versions
+from gardenerd.service.base import BaseInUse
 from gardenerd.service.following import Following
 from gardenerd.service.pacing import Pacing
-from gardenerd.service.preparing import TooLittle, prepare, read_job
+from gardenerd.service.preparing import TooLittle, made_for, prepare, read_job
 from gardenerd.service.presence import Presence
 from gardenerd.settings import Settings
 from gardenerd.store.projects import Project
@@ -51,6 +52,7 @@ class Learning:
         home: Home,
         settings: Settings,
         stores: Stores,
+        base: BaseInUse,
         index: Child,
         trainer: Child,
         host: Host,
@@ -62,6 +64,7 @@ class Learning:
         self._home = home
         self._settings = settings
         self._stores = stores
+        self._base = base
         self._index = index
         self._trainer = trainer
         self._pacing = Pacing(Presence(host, stores.activity), settings.loop, stores)
@@ -167,14 +170,15 @@ class Learning:
             )
             # What it was given is not to be learned from any more.
             forgetting = self._forgetting(run.project)
-            if resumable and not forgetting and not self.loop.busy:
+            left = resumable and not made_for(self._base, self._home.run_folder(run.id))
+            if resumable and not left and not forgetting and not self.loop.busy:
                 attended = bool(run.settings.get("attended"))
                 self._following.begin(run.id)
                 self._tell(events.Recovered(run=run.id, project=run.project, attended=attended))
             else:
-                reason = (
-                    _FORGETTING if forgetting else "the daemon ended while it was being prepared"
-                )
+                reason = "the daemon ended while it was being prepared"
+                if forgetting or left:
+                    reason = _FORGETTING if forgetting else "the base model was changed meanwhile"
                 self._stores.runs.end(run.id, outcome="failed", reason=reason, now=time.time())
         versions.sweep(self._home, self._stores)
 
@@ -245,7 +249,7 @@ class Learning:
 
     async def _lacking(self, project: str) -> str:
         return await asyncio.to_thread(
-            needs.lacking, project, self._home, self._settings, self._stores
+            needs.lacking, project, self._base, self._home, self._settings, self._stores
         )
 
     def _forgetting(self, project: str | None = None) -> bool:
@@ -318,6 +322,7 @@ class Learning:
             job = await prepare(
                 run,
                 project,
+                base=self._base,
                 home=self._home,
                 settings=self._settings,
                 stores=self._stores,

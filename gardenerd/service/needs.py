@@ -8,8 +8,9 @@ from pathlib import Path
 from gardenerd.core import memory
 from gardenerd.errors import ModelError
 from gardenerd.host import free_memory_mb, trains_in_half
-from gardenerd.models.info import find_base, read_config, resolve, train_defaults, weight_files
+from gardenerd.models.info import read_config, resolve, train_defaults, weight_files
 from gardenerd.paths import Home
+from gardenerd.service.base import BaseInUse
 from gardenerd.settings import Settings
 from gardenerd.store.runs import Run
 from gardenerd.store.stores import Stores
@@ -22,15 +23,15 @@ _COPIES_ON_DISK = 2 * memory.CHECKPOINTS + 2
 _SAME_KIND = 0.1
 
 
-def lacking(project: str, home: Home, settings: Settings, stores: Stores) -> str:
+def lacking(project: str, base: BaseInUse, home: Home, settings: Settings, stores: Stores) -> str:
     """What is missing for a run of ``project``, in words with figures; empty if nothing is.
 
     A base model that cannot be read is no matter of memory: the run itself says so.
     """
     try:
-        base = find_base(settings.model.base, home)
-        shape = _shape(base)
-        chosen = resolve(settings.train, train_defaults(base))
+        folder = base.folder()
+        shape = _shape(folder)
+        chosen = resolve(settings.train, train_defaults(folder))
     except ModelError:
         return ""
     numbers = memory.adapter_numbers(shape, chosen.rank)

@@ -16,9 +16,12 @@ from gardenerd.errors import NotFoundError, RefusedError, TimedOutError
 from gardenerd.paths import Home
 from gardenerd.service import covering, embeddings, rewards, versions
 from gardenerd.service.answering import Answering
+from gardenerd.service.completing import Completing
+from gardenerd.service.finding import Finding
 from gardenerd.service.forgetting import Forgetting
 from gardenerd.service.indexing import ASKED, Indexing
 from gardenerd.service.learning import Learning, Publish
+from gardenerd.service.models import Models
 from gardenerd.service.settling import settle
 from gardenerd.service.tuning import Tuning
 from gardenerd.store.projects import Project
@@ -41,10 +44,13 @@ class Operations:
         home: Home,
         stores: Stores,
         indexing: Indexing,
+        finding: Finding,
         answering: Answering,
+        completing: Completing,
         forgetting: Forgetting,
         learning: Learning,
         tuning: Tuning,
+        models: Models,
         workers: list[Child],
         publish: Publish,
         status: Callable[[], Awaitable[dict[str, Any]]],
@@ -53,10 +59,13 @@ class Operations:
         self._home = home
         self._stores = stores
         self._indexing = indexing
+        self._finding = finding
         self._answering = answering
+        self._completing = completing
         self._forgetting = forgetting
         self._learning = learning
         self._tuning = tuning
+        self._models = models
         self._workers = workers
         self._publish = publish
         self._status = status
@@ -90,6 +99,11 @@ class Operations:
             messages.Embeddings: self._embeddings,
             messages.TuneEmbedding: self._tune_embedding,
             messages.RollbackEmbedding: self._rollback_embedding,
+            messages.Models: self._list_models,
+            messages.ShowModel: self._show_model,
+            messages.UseModel: self._use_model,
+            messages.RemoveModel: self._remove_model,
+            messages.PullModel: self._pull_model,
             messages.History: self._history,
             messages.Ps: self._ps,
             messages.Unload: self._unload,
@@ -195,7 +209,7 @@ class Operations:
         if wanted.fresh:
             projects = [project.id for project in self._named(wanted.project)]
             await settle(self._indexing, projects, exchange.progress)
-        return await self._answering.search(wanted)
+        return await self._finding.search(wanted)
 
     async def _ask(self, wanted: messages.Ask, exchange: Exchange) -> dict[str, Any]:
         self._learning.touch()
@@ -203,11 +217,11 @@ class Operations:
 
     async def _complete(self, wanted: messages.Complete, exchange: Exchange) -> dict[str, Any]:
         self._learning.touch()
-        return await self._answering.complete(wanted, lambda text: exchange.chunk({"text": text}))
+        return await self._completing.complete(wanted, lambda text: exchange.chunk({"text": text}))
 
     async def _score(self, wanted: messages.Score, _: Exchange) -> dict[str, Any]:
         self._learning.touch()
-        return await self._answering.score(wanted)
+        return await self._completing.score(wanted)
 
     async def _feedback(self, wanted: messages.Feedback, _: Exchange) -> dict[str, Any]:
         new = self._stores.feedback.record(
@@ -287,6 +301,7 @@ class Operations:
                     "created": adapter.created,
                     "scores": adapter.scores,
                     "serving": adapter.state == "serving",
+                    "waits": bool(adapter.waits),
                     "pinned": adapter.pinned,
                     "run": adapter.run,
                 }
@@ -308,6 +323,25 @@ class Operations:
         told = embeddings.roll_back(project, wanted.version, self._stores)
         self._publish("index", "embedding", {"project": project.name, **told})
         return told
+
+    async def _list_models(self, _: messages.Models, __: Exchange) -> dict[str, Any]:
+        return await self._models.all()
+
+    async def _show_model(self, wanted: messages.ShowModel, _: Exchange) -> dict[str, Any]:
+        return await self._models.show(wanted.name)
+
+    async def _use_model(self, wanted: messages.UseModel, _: Exchange) -> dict[str, Any]:
+        self._learning.touch()
+        told = await self._models.use(wanted.name)
+        if told["changed"]:
+            self._publish("adapter", "base", told)
+        return told
+
+    async def _remove_model(self, wanted: messages.RemoveModel, _: Exchange) -> dict[str, Any]:
+        return await self._models.remove(wanted.name)
+
+    async def _pull_model(self, wanted: messages.PullModel, exchange: Exchange) -> dict[str, Any]:
+        return await self._models.pull(wanted, exchange.progress)
 
     async def _history(self, wanted: messages.History, _: Exchange) -> dict[str, Any]:
         named = self._stores.projects.get(wanted.project).id if wanted.project else None

@@ -18,9 +18,11 @@ from gardenerd.core import probation
 from gardenerd.core.holdout import held_out
 from gardenerd.core.replay import compose
 from gardenerd.core.slices import slices
-from gardenerd.models.info import find_base, inspect, resolve, train_defaults
+from gardenerd.errors import ModelError
+from gardenerd.models.info import resolve, train_defaults
 from gardenerd.paths import Home
 from gardenerd.service import fresh
+from gardenerd.service.base import BaseInUse
 from gardenerd.service.gathering import gather
 from gardenerd.settings import Settings
 from gardenerd.store.examples import Stored
@@ -47,7 +49,14 @@ class TooLittle(Exception):
 
 
 async def prepare(
-    run: str, project: Project, *, home: Home, settings: Settings, stores: Stores, index: Child
+    run: str,
+    project: Project,
+    *,
+    base: BaseInUse,
+    home: Home,
+    settings: Settings,
+    stores: Stores,
+    index: Child,
 ) -> TrainAdapter:
     """Freeze the inputs of ``run`` in its folder and return the job that trains on them.
 
@@ -59,7 +68,7 @@ async def prepare(
     indexed = dict(stores.files.indexed(project.id))
     kept_out = held_out(list(indexed))
     await gather(project, set(indexed), kept_out, settings, stores, index)
-    job = await asyncio.to_thread(_job, run, project, home, settings, stores)
+    job = await asyncio.to_thread(_job, run, project, base, home, settings, stores)
     last = stores.runs.last_ended(project.id)
     judged = await fresh.choose(project, stores, last, first=job.judged_after)
     left_out = set(judged) if job.judged_after else set[str]()
@@ -121,6 +130,15 @@ def read_job(folder: Path) -> TrainAdapter:
     return msgspec.json.decode((folder / _JOB).read_bytes(), type=TrainAdapter)
 
 
+def made_for(base: BaseInUse, folder: Path) -> bool:
+    """Whether the run in ``folder`` trains for ``base``; one that cannot be read is for the run to
+    tell."""
+    try:
+        return read_job(folder).base == str(base.folder())
+    except ModelError:
+        return True
+
+
 def read_set(folder: Path) -> list[Example]:
     """The training set that :func:`prepare` froze in ``folder``."""
     lines = (folder / "train.jsonl").read_bytes().splitlines()
@@ -139,10 +157,10 @@ def _example(stored: Stored) -> Example:
 
 
 def _job(
-    run: str, project: Project, home: Home, settings: Settings, stores: Stores
+    run: str, project: Project, base: BaseInUse, home: Home, settings: Settings, stores: Stores
 ) -> TrainAdapter:
-    base = find_base(settings.model.base, home)
-    fingerprint = inspect(base, cache=home.models / "fingerprints.json").fingerprint
+    info = base.info()
+    fingerprint = info.fingerprint
     serving = stores.adapters.serving(project.id)
     # An adapter of another base serves nothing now: the comparison is with the bare base.
     incumbent = _fitting(project, serving, fingerprint, home, stores)
@@ -152,7 +170,7 @@ def _job(
     on_probation = incumbent is not None and time.time() - since < probation.SECONDS
     previous = stores.adapters.previous(project.id) if on_probation else None
     parent = challenger or incumbent
-    hyperparameters: Hyperparameters = resolve(settings.train, train_defaults(base))
+    hyperparameters: Hyperparameters = resolve(settings.train, train_defaults(Path(info.folder)))
     # Each night replays, shuffles and is held by others than the last; the same ones every night
     # are what it would learn by heart.
     seed = hyperparameters.seed + stores.runs.number(run)
@@ -160,7 +178,7 @@ def _job(
         run=run,
         project=project.id,
         folder=str(home.run_folder(run)),
-        base=str(base),
+        base=info.folder,
         incumbent=incumbent,
         parent=parent,
         previous=_fitting(project, previous, fingerprint, home, stores),

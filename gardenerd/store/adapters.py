@@ -33,6 +33,9 @@ class Adapter(msgspec.Struct, kw_only=True, frozen=True):
     """The run with which the challenger started of which this is a state."""
     pinned: bool = False
     """Kept however many versions come after it."""
+    waits: str = ""
+    """Of another base than the one in use: what it was when that was left, and will be again
+    (``serving``, ``previous``, ``retired``, ``candidate``); meanwhile its state is ``retired``."""
 
 
 class Adapters:
@@ -56,7 +59,7 @@ class Adapters:
         with self._database.transaction():
             self.drop_challenger(adapter.project)
             self._database.run(
-                "INSERT INTO adapters VALUES (?, ?, ?, 'candidate', ?, ?, ?, ?, ?, ?, 0)",
+                "INSERT INTO adapters VALUES (?, ?, ?, 'candidate', ?, ?, ?, ?, ?, ?, 0, '')",
                 (adapter.project, adapter.version, adapter.number, adapter.parent, adapter.run)
                 + (adapter.created, msgspec.json.encode(adapter.scores).decode())
                 + (adapter.fingerprint, adapter.lineage),
@@ -85,15 +88,11 @@ class Adapters:
 
         Raises:
             NotFoundError: no such version.
-            RefusedError: the version is damaged, or a challenger.
+            RefusedError: the version is damaged, a challenger, or of another base.
         """
         with self._database.transaction():
-            state = "" if version is None else self.get(project, version).state
-            if state in _CANNOT_SERVE:
-                raise RefusedError(
-                    f"{version} {_CANNOT_SERVE[state]} and cannot serve",
-                    hint="choose another of `gardenerctl adapters`, or `base`",
-                )
+            if version is not None:
+                _require_servable(self.get(project, version))
             before = self.serving(project)
             self._flip(project, version, now)
         return before
@@ -174,10 +173,10 @@ class Adapters:
     def prune(self, project: str, keep: int) -> list[str]:
         """Give up all versions that served but the latest ``keep``; gives those that went.
 
-        What serves, what served before it and what is pinned stay.
+        What serves, what served before it, what is pinned and what waits for its base stay.
         """
         before = self.previous(project)
-        retired = [a for a in self.all(project) if a.state == "retired"]
+        retired = [a for a in self.all(project) if a.state == "retired" and not a.waits]
         gone = [
             adapter.version
             for adapter in retired[: max(0, len(retired) - keep)]
@@ -186,6 +185,52 @@ class Adapters:
         for version in gone:
             self._reject(project, version)
         return gone
+
+    def change_base(self, fingerprint: str, now: float) -> None:
+        """Another base serves: versions of others wait, those of ``fingerprint`` are again what
+        they were when it was left."""
+        with self._database.transaction():
+            self._database.run(
+                "UPDATE adapters SET state = 'retired', waits = CASE WHEN state = 'retired' AND "
+                "version IN (SELECT previous FROM serving WHERE serving.project = adapters.project)"
+                " THEN 'previous' ELSE state END "
+                "WHERE fingerprint != ? AND waits = '' "
+                "AND state IN ('candidate', 'serving', 'retired')",
+                (fingerprint,),
+            )
+            self._database.run(
+                "UPDATE adapters SET state = waits WHERE fingerprint = ? "
+                "AND waits IN ('candidate', 'serving') AND state = 'retired'",
+                (fingerprint,),
+            )
+            for row in self._database.rows("SELECT DISTINCT project FROM adapters"):
+                self._serve_again(row["project"], fingerprint, now)
+            self._database.run(
+                "UPDATE adapters SET waits = '' WHERE fingerprint = ?", (fingerprint,)
+            )
+
+    def _serve_again(self, project: str, fingerprint: str, now: float) -> None:
+        """Bring ``serving`` in line with what the versions of the base in use are."""
+        version = self._database.value(
+            "SELECT version FROM adapters WHERE project = ? AND state = 'serving'", (project,)
+        )
+        previous = self._database.value(
+            "SELECT version FROM adapters WHERE project = ? AND fingerprint = ? "
+            "AND waits = 'previous' AND state = 'retired'",
+            (project, fingerprint),
+        )
+        stale = self._waits(project, self.previous(project))
+        if stale or previous is not None or self.serving(project) != version:
+            self._database.run(
+                "INSERT OR REPLACE INTO serving VALUES (?, ?, ?, ?)",
+                (project, version, previous, now),
+            )
+
+    def _waits(self, project: str, version: str | None) -> bool:
+        found = self._database.value(
+            "SELECT waits FROM adapters WHERE project = ? AND version = ?", (project, version)
+        )
+        return bool(found)
 
     def _reject(self, project: str, version: str) -> None:
         self._database.run(
@@ -212,6 +257,14 @@ class Adapters:
         self._database.run(
             "INSERT OR REPLACE INTO serving VALUES (?, ?, ?, ?)", (project, version, before, now)
         )
+
+
+def _require_servable(adapter: Adapter) -> None:
+    cause, hint = _CANNOT_SERVE.get(adapter.state, ""), "choose another of `gardenerctl adapters`"
+    if adapter.waits:
+        cause, hint = "was trained on another base", "see `gardenerctl model list` for that base"
+    if cause:
+        raise RefusedError(f"{adapter.version} {cause} and cannot serve", hint=f"{hint}, or `base`")
 
 
 def _adapter(row: sqlite3.Row) -> Adapter:

@@ -215,4 +215,33 @@ CREATE TABLE embedding_serving (
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS: Final[list[str]] = [_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH]
+_EIGHTH: Final = """
+-- which answers belong to one conversation: what goes of the answers goes from here too
+CREATE TABLE turns (
+    answer TEXT PRIMARY KEY REFERENCES answers (id) ON DELETE CASCADE,
+    conversation TEXT NOT NULL,
+    number INTEGER NOT NULL,           -- within the conversation, from 1
+    scope TEXT NOT NULL,               -- the project that was asked; '' where all were
+    shown TEXT NOT NULL DEFAULT '[]'   -- json: what the model saw of its sources
+) STRICT, WITHOUT ROWID;
+CREATE INDEX turns_scope ON turns (scope);
+CREATE INDEX turns_conversation ON turns (conversation, number);
+"""
+
+_NINTH: Final = """
+-- what a version of another base was when that base was left: 'serving', 'previous' to what
+-- served, 'retired' or 'candidate'; it is that again when its base comes back
+ALTER TABLE adapters ADD COLUMN waits TEXT NOT NULL DEFAULT '';
+"""
+
+MIGRATIONS: Final[list[str]] = [
+    _FIRST,
+    _SECOND,
+    _THIRD,
+    _FOURTH,
+    _FIFTH,
+    _SIXTH,
+    _SEVENTH,
+    _EIGHTH,
+    _NINTH,
+]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gardenerd.store.activity import Activity
 from gardenerd.store.adapters import Adapters
+from gardenerd.store.conversations import Conversations
 from gardenerd.store.database import Database
 from gardenerd.store.embeddings import Embeddings
 from gardenerd.store.evidence import Evidence
@@ -31,6 +32,7 @@ class Stores:
         self.examples = Examples(self.database)
         self.lessons = Lessons(self.database)
         self.feedback = Feedback(self.database)
+        self.conversations = Conversations(self.database)
         self.runs = Runs(self.database)
         self.adapters = Adapters(self.database)
         self.embeddings = Embeddings(self.database)

@@ -141,17 +141,26 @@ class Search(Operation, kw_only=True):
 
 
 class Ask(Operation, kw_only=True):
+    """``continued``: as the next turn of the conversation that was last held with the project.
+
+    ``model`` is another base, for this question alone. ``adapter`` is a version, ``base`` (or
+    ``none``) or ``current``.
+    """
+
     op: ClassVar[str] = "ask"
     question: str
     project: str | None = None
     k: int = 5
+    continued: bool = False
+    model: str | None = None
+    adapter: str = "current"
 
 
 class Complete(Operation, kw_only=True):
     """Fill in at ``line`` (from 1) and ``column`` (from 0; None: end of the line) of ``path``.
 
-    ``path`` is absolute and inside a project. ``adapter`` is a version, ``base`` or ``current``.
-    ``suffix`` None takes what follows in the file.
+    ``path`` is absolute. ``adapter`` is a version, ``base`` (or ``none``) or ``current``. ``n``
+    completions that differ: the likeliest, which streams, and others that are drawn by ``seed``.
     """
 
     op: ClassVar[str] = "complete"
@@ -160,6 +169,8 @@ class Complete(Operation, kw_only=True):
     column: int | None = None
     max_tokens: int | None = None
     adapter: str = "current"
+    n: int = 1
+    seed: int = 0
 
 
 class Score(Operation, kw_only=True):
@@ -256,6 +267,48 @@ class RollbackEmbedding(Operation, kw_only=True):
     op: ClassVar[str] = "rollback_embedding"
     version: str | None = None
     project: str | None = None
+
+
+class Models(Operation, kw_only=True):
+    """The base models on this machine, and those that are recommended."""
+
+    op: ClassVar[str] = "models"
+
+
+class ShowModel(Operation, kw_only=True):
+    """All that is known of the model ``name``; None: of the one that serves."""
+
+    op: ClassVar[str] = "show_model"
+    name: str | None = None
+
+
+class UseModel(Operation, kw_only=True):
+    """Let the model ``name`` (or the folder at that absolute path) serve, from now on."""
+
+    op: ClassVar[str] = "use_model"
+    name: str
+
+
+class RemoveModel(Operation, kw_only=True):
+    """Delete the pulled model ``name``."""
+
+    op: ClassVar[str] = "remove_model"
+    name: str
+
+
+class PullModel(Operation, kw_only=True):
+    """Copy the model ``name`` from the hub; with progress meanwhile. What was copied before a
+    cancellation stays, and the next request goes on from it.
+
+    ``revision`` is a branch, a tag or a commit. ``endpoint`` (empty: the public hub) and ``token``
+    are what the caller's HF_ENDPOINT and HF_TOKEN say.
+    """
+
+    op: ClassVar[str] = "pull_model"
+    name: str
+    revision: str = "main"
+    endpoint: str = ""
+    token: str = ""
 
 
 class History(Operation, kw_only=True):

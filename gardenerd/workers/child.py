@@ -51,13 +51,14 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-Kind = Literal["index", "search", "model", "train", "tune"]
+Kind = Literal["index", "search", "model", "train", "tune", "fetch"]
 MODULES: dict[Kind, str] = {
     "index": "gardenerd.workers.indexer",
     "search": "gardenerd.workers.searcher",
     "model": "gardenerd.workers.answerer",
     "train": "gardenerd.workers.trainer",
     "tune": "gardenerd.workers.tuner",
+    "fetch": "gardenerd.workers.fetcher",
 }
 
 _START_SECONDS = 60.0  # importing torch from a cold disk takes tens of seconds
@@ -177,6 +178,19 @@ class Child:
             done = self._keep_alive == 0 or self._retiring
             if done and not self._callers and not self._leaving:
                 await self.stop()
+
+    async def warm(self) -> None:
+        """Have the process there, for a job that comes soon.
+
+        Raises:
+            WorkerError: it could not be started.
+        """
+        self._callers += 1
+        try:
+            await self._ensure()
+        finally:
+            self._callers -= 1
+            self._idle_since = time.monotonic()
 
     async def _call(
         self, job: Job, answer: type[T], on_update: Callable[[msgspec.Raw], None] | None

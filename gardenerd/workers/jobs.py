@@ -235,8 +235,28 @@ class AdapterRef(msgspec.Struct, kw_only=True, frozen=True):
     folder: str
 
 
+class Excerpt(msgspec.Struct, kw_only=True, frozen=True):
+    """Some lines of another file."""
+
+    path: str
+    start_line: int
+    end_line: int
+    text: str
+
+
+class Surroundings(msgspec.Struct, kw_only=True, frozen=True):
+    """What else of its repository is shown beside a file that is completed."""
+
+    repository: str
+    """Its name."""
+    path: str
+    """Of the file, within the repository."""
+    excerpts: list[Excerpt]
+    """The most telling first."""
+
+
 class CompleteCode(Job, kw_only=True, frozen=True):
-    """Fill in between ``prefix`` and ``suffix``. Updates are :class:`TextPiece`."""
+    """Fill in between ``prefix`` and ``suffix``. Updates are :class:`TextPiece`, of the first."""
 
     base: str
     adapter: AdapterRef | None
@@ -245,6 +265,19 @@ class CompleteCode(Job, kw_only=True, frozen=True):
     suffix: str
     max_tokens: int = 128
     max_adapters: int = 3
+    around: Surroundings | None = None
+    variants: int = 1
+    """Completions that differ, at most: the likeliest, then others that are drawn by chance."""
+    seed: int = 0
+    """Of that chance."""
+
+
+class Turn(msgspec.Struct, kw_only=True, frozen=True):
+    """An earlier question of a conversation, its answer, and what of its sources was shown."""
+
+    question: str
+    answer: str
+    sources: list[Hit]
 
 
 class AnswerQuestion(Job, kw_only=True, frozen=True):
@@ -254,6 +287,8 @@ class AnswerQuestion(Job, kw_only=True, frozen=True):
     adapter: AdapterRef | None
     question: str
     sources: list[Hit]
+    turns: list[Turn] = msgspec.field(default_factory=list[Turn])
+    """What was said before, oldest first."""
     max_tokens: int = 256
     max_adapters: int = 3
 
@@ -272,6 +307,29 @@ class TextPiece(msgspec.Struct, kw_only=True, frozen=True):
     text: str
 
 
+class Part(msgspec.Struct, kw_only=True, frozen=True):
+    """A part of what a model was shown, and what it took of the window."""
+
+    kind: Literal["system", "source", "turn", "question", "excerpt"]
+    tokens: int
+    project: str = ""
+    path: str = ""
+    start_line: int = 0
+    end_line: int = 0
+    text: str = ""
+    """Of a source, as it was shown, without the numbers of its lines."""
+    turn: int = -1
+    """The number of the earlier turn that it belongs to, from 0; -1: to this one."""
+
+
+class Variant(msgspec.Struct, kw_only=True, frozen=True):
+    """Another completion for the same place."""
+
+    text: str
+    tokens: int
+    stop: Literal["end", "length"]
+
+
 class Generated(msgspec.Struct, kw_only=True, frozen=True):
     text: str
     tokens: int
@@ -282,6 +340,16 @@ class Generated(msgspec.Struct, kw_only=True, frozen=True):
     warning: str = ""
     """Why another adapter served than the one asked for; empty when all went well."""
     seconds: float = 0.0
+    variants: list[Variant] = msgspec.field(default_factory=list[Variant])
+    """Others, after the first."""
+    shown: list[Part] = msgspec.field(default_factory=list[Part])
+    """What the model was shown, in order."""
+    window: int = 0
+    """Tokens that the model reads and writes at most."""
+    dropped_turns: int = 0
+    """Of the conversation, the oldest, for which there was no room."""
+    removed: int = 0
+    """Citations that the model made up."""
 
 
 class FileScore(msgspec.Struct, kw_only=True, frozen=True):

@@ -16,7 +16,7 @@ import pytest
 from gardenerctl.arguments import _GROUPS, build
 from gardenerd.errors import RefusedError, TimedOutError
 from gardenerd.paths import Home
-from gardenerd.wire.messages import Complete, Operation, Pause, Score, Search, Train
+from gardenerd.wire.messages import Ask, Complete, Operation, Pause, Score, Search, Train
 from gardenerd.wire.server import Exchange
 from tests.gardenerctl.serving import gardenerctl, serving
 
@@ -247,13 +247,53 @@ async def _answer_in_pieces(operation: Operation, exchange: Exchange) -> dict[st
 def test_ask_streams_and_names_its_sources(home: Path) -> None:
     with serving(Home(home), {"ask": _answer_in_pieces}):
         done = gardenerctl(home, "ask", "what has columns?")
+        whole = gardenerctl(home, "ask", "what has columns?", "--no-stream")
         scripted = gardenerctl(home, "ask", "what has columns?", "--json")
     assert done.stdout.startswith("A table has columns.\n")
+    assert whole.stdout == done.stdout
     assert "[1] table.py:10-12  Table  (gone)" in done.stdout
     assert "gardenerctl feedback a1" in done.stderr
     (line,) = scripted.stdout.splitlines()
     assert json.loads(line)["answer"] == "a1"
     assert json.loads(line)["schema"] == 1
+
+
+def test_ask_takes_what_there_is_to_choose(home: Path) -> None:
+    part = {"tokens": 20, "path": None, "start_line": None, "end_line": None, "turn": None}
+    body = {"answer": "a2", "text": "So.", "mode": "chat", "window": 2_048, "tokens": 3}
+    body["warning"] = "2 citations were removed: they name nothing that was shown"
+    body["sources"] = [{**_HIT, "state": "fresh", "earlier": True}]
+    body["context"] = [
+        {**part, "kind": "system"},
+        {**part, "kind": "source", "path": "a.py", "start_line": 1, "end_line": 9, "turn": 0},
+        {**part, "kind": "turn", "turn": 0},
+        {**part, "kind": "question", "tokens": 1_000},
+    ]
+    chosen = ["--continue", "--model", "m", "--adapter", "v2", "--context", "--no-stream"]
+    with serving(Home(home), {"ask": body}) as server:
+        done = gardenerctl(home, "ask", "and?", *chosen)
+    assert server.asked == [Ask(question="and?", continued=True, model="m", adapter="v2")]
+    assert done.stdout.startswith("So.\n")
+    assert "(from an earlier question)" in done.stdout
+    shown = [line.split() for line in done.stdout.splitlines()[-5:]]
+    assert shown == [
+        ["instructions", "20"],
+        ["earlier:", "a.py:1-9", "20"],
+        ["earlier:", "answer", "20"],
+        ["question", "1,000"],
+        ["in", "all", "1,060", "of", "2,048"],
+    ]
+    assert "warning: 2 citations were removed" in done.stderr
+
+
+def test_complete_prints_each_variant(home: Path, tmp_path: Path) -> None:
+    given = [{"answer": f"c{n}", "text": f"return {n}", "tokens": 2, "stop": "end"} for n in (1, 2)]
+    with serving(Home(home), {"complete": {**given[0], "completions": given}}) as server:
+        done = gardenerctl(home, "complete", f"{tmp_path}/app.py:3", "--n", "2", "--seed", "7")
+    assert server.asked == [Complete(path=f"{tmp_path}/app.py", line=3, n=2, seed=7)]
+    first, head, second = done.stdout.splitlines()
+    assert (first, second) == ("return 1", "return 2")
+    assert head == "--- 2 of 2: gardenerctl feedback c2 good|bad"
 
 
 def test_complete_sends_the_place_as_the_wire_counts(home: Path, tmp_path: Path) -> None:

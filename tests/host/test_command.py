@@ -23,7 +23,7 @@ def test_what_it_prints_or_none() -> None:
 
 @pytest.mark.parametrize("turns", range(5))
 def test_a_cancellation_as_it_ends_is_not_lost(turns: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """``turns`` of the loop after its end. A part of the daemon to which that happens never ends."""
+    """``turns`` of the loop after its end. A part of the daemon that loses one never ends."""
 
     async def scenario() -> None:
         reached, ended = asyncio.Event(), asyncio.Event()

@@ -214,16 +214,43 @@ def test_a_run_goes_on_after_a_kill(grove: Garden, base: Path) -> None:
     assert (ended["run"], ended["outcome"]) == (run, "promoted"), ended["reason"]
 
 
-def test_an_adapter_of_another_base_does_not_serve(
-    learned: Garden, library: Path, tmp_path: Path
+def test_another_base_serves_at_once_and_the_adapters_of_each_wait_for_it(
+    learned: Garden, base: Path, library: Path, tmp_path: Path
 ) -> None:
+    grove = learned
+    grove.start()
+    place = (f"{library}/json/decoder.py:40", "--max-tokens", "4")
+    assert grove.json("complete", *place)["adapter"] == "v1"
     other = make_base(tmp_path / "other", architecture="llama", seed=9)
-    learned.configure(ONLY_ASKED + TRAIN.format(base=other, steps=30))
-    learned.start()
-    done = learned.run("complete", f"{library}/json/decoder.py:40", "--max-tokens", "4", "--json")
-    assert done.returncode == 0, done.stderr
-    assert '"adapter":null' in done.stdout.replace(" ", "")
-    assert "another" in done.stdout
+    daemon, config = grove.pid, grove.home.config.read_text()
+    grove.ctl("train")
+    until(lambda: grove.json("status")["loop"]["state"] == "training", 60)
+
+    told = grove.json("model", "use", str(other))
+    assert (told["changed"], told["before"]) == (True, str(base))
+    assert grove.home.config.read_text() == config.replace(str(base), str(other))
+    run = grove.json("history")[0]
+    assert (run["run"], run["outcome"]) == (told["ended"][0], "failed")
+    assert "the base model was changed" in run["reason"]
+    done = grove.json("complete", *place)
+    assert (done["base"], done["adapter"], done["warning"]) == (str(other), None, "")
+    (waiting,) = grove.json("adapters")
+    assert (waiting["waits"], waiting["serving"]) == (True, False)
+    assert "of another base" in grove.ctl("adapters")
+    assert "another base" in grove.refusal("rollback", "v1")["message"]
+    (project,) = grove.json("status")["projects"]
+    assert project["new_examples"] > 50
+    assert "a run from the base is due" in " ".join(project["notes"])
+    assert [a["version"] for a in grove.json("model", "show", str(base))["adapters"]] == ["v1"]
+
+    # Changed by hand while no daemon ran: the same comes of it.
+    grove.stop()
+    grove.configure(config)
+    grove.start()
+    assert grove.pid != daemon
+    assert grove.json("status")["model"]["adapter"] == "v1"
+    assert grove.json("complete", *place)["adapter"] == "v1"
+    assert grove.json("model", "use", str(base))["changed"] is False
 
 
 def test_it_learns_by_itself_and_yields_to_its_user(

@@ -13,6 +13,7 @@ import zmq.asyncio
 from gardenerd.core.holdout import held_out
 from gardenerd.paths import Home
 from gardenerd.service import fresh
+from gardenerd.service.base import BaseInUse
 from gardenerd.service.preparing import TooLittle, prepare
 from gardenerd.settings import Loop, Settings
 from gardenerd.store.examples import Stored
@@ -72,8 +73,8 @@ class Garden:
             try:
                 with pytest.raises(TooLittle):
                     await prepare(
-                        "r", self.project, home=self.home, settings=settings,
-                        stores=self.stores, index=index,
+                        "r", self.project, base=BaseInUse("seedling", self.home),
+                        home=self.home, settings=settings, stores=self.stores, index=index,
                     )  # fmt: skip
             finally:
                 await index.stop()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gardenerd.paths import Home
 from gardenerd.service import backlog, erasing
 from gardenerd.service.erasing import Traces, trace
 from gardenerd.store.adapters import Adapter
+from gardenerd.store.conversations import Conversation, Seen
 from gardenerd.store.embeddings import Embedding
 from gardenerd.store.examples import Stored, example_id
 from gardenerd.store.feedback import Given
@@ -120,6 +122,24 @@ def test_answers_are_found_by_their_sources_and_by_words_that_nothing_else_has(
     erase(stores, project)
     assert {given.id for given in stores.feedback.each_answer()} == {"common", "theirs"}
     assert stores.feedback.judgements(PROJECT) == []
+
+
+def test_what_was_said_after_it_in_a_conversation_goes_too(
+    stores: Stores, project: Project
+) -> None:
+    for talk in (["before", "quoted", "after"], ["another"]):
+        conversation = Conversation.begin()
+        for length, id in enumerate(talk):
+            say(stores, id, "see there", "secret/s.py" if id == "quoted" else "a.py")
+            now = msgspec.structs.replace(conversation, length=length)
+            seen = Seen(
+                project=PROJECT, path="a.py", start_line=1, end_line=1, digest="", text="heliotrope"
+            )
+            stores.conversations.record(now, id, PROJECT, [seen])
+    assert set(found(stores, project).answers) == {"quoted", "after"}
+    erase(stores, project)
+    left = stores.database.rows("SELECT answer FROM turns")
+    assert {row[0] for row in left} == {"before", "another"}
 
 
 def test_words_are_also_those_of_the_file_on_the_disk(stores: Stores, tmp_path: Path) -> None:

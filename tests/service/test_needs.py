@@ -8,8 +8,9 @@ from gardenerd.core import memory
 from gardenerd.models.load import load_base
 from gardenerd.paths import Home
 from gardenerd.seedling import MODEL_DIR
+from gardenerd.service.base import BaseInUse
 from gardenerd.service.needs import lacking
-from gardenerd.settings import Loop, Model, Settings, Train
+from gardenerd.settings import Loop, Settings, Train
 from gardenerd.store.stores import Stores
 from gardenerd.train import model as adapted
 from gardenerd.workers.train_jobs import Hyperparameters
@@ -44,8 +45,12 @@ def test_more_of_anything_is_expected_to_take_more() -> None:
     assert memory.expected(large, Hyperparameters(), bytes_each=4) > 4 * 500_000_000
 
 
+def missing(home: Home, stores: Stores, settings: Settings, base: str = "seedling") -> str:
+    return lacking(PROJECT, BaseInUse(base, home), home, settings, stores)
+
+
 def test_where_enough_is_there_nothing_is_lacking(home: Home, stores: Stores) -> None:
-    assert lacking(PROJECT, home, Settings(loop=Loop(min_free_disk_mb=0)), stores) == ""
+    assert missing(home, stores, Settings(loop=Loop(min_free_disk_mb=0))) == ""
 
 
 def test_what_the_last_run_took_counts_if_it_was_of_the_same_kind(
@@ -53,21 +58,20 @@ def test_what_the_last_run_took_counts_if_it_was_of_the_same_kind(
 ) -> None:
     numbers = memory.adapter_numbers(SEEDLING, 64)
     ended(stores, peak=10**15, numbers=numbers)
-    said = lacking(PROJECT, home, Settings(loop=Loop(min_free_disk_mb=0)), stores)
+    said = missing(home, stores, Settings(loop=Loop(min_free_disk_mb=0)))
     assert "about 1,100,000,000 MB of memory" in said
     other = Settings(loop=Loop(min_free_disk_mb=0), train=Train(rank=8))
-    assert lacking(PROJECT, home, other, stores) == ""
+    assert missing(home, stores, other) == ""
 
 
 def test_a_disk_that_is_nearly_full_is_named_with_its_figures(home: Home, stores: Stores) -> None:
-    said = lacking(PROJECT, home, Settings(loop=Loop(min_free_disk_mb=90_000_000)), stores)
+    said = missing(home, stores, Settings(loop=Loop(min_free_disk_mb=90_000_000)))
     assert said.startswith("not enough room on the disk")
     assert "90,000,000 MB shall stay free" in said
 
 
 def test_a_base_that_is_missing_is_left_to_the_run(home: Home, stores: Stores) -> None:
-    settings = Settings(model=Model(base="nowhere"))
-    assert lacking(PROJECT, home, settings, stores) == ""
+    assert missing(home, stores, Settings(), base="nowhere") == ""
 
 
 def test_what_goes_through_at_once_is_bounded_by_memory_but_never_less_than_a_row() -> None:

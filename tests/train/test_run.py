@@ -23,7 +23,7 @@ from gardenerd.train import loop, run
 from gardenerd.train import model as adapted
 from gardenerd.workers.jobs import AdapterRef
 from gardenerd.workers.train_jobs import SEEN, RunReport, TrainAdapter, TrainProgress
-from tests.tiny_models import make_adapter, make_base
+from tests.tiny_models import Architecture, make_adapter, make_base
 from tests.train.runs import FAST, example, heldout, make_run
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -73,6 +73,19 @@ def test_a_run_learns_and_hands_over_a_candidate_and_a_report(llama: Path, tmp_p
     assert percents == sorted(percents)
     assert percents[-1] == 100
     assert [p for p in ("preparing", "training", "validating") if p in {u.phase for u in updates}]
+
+
+@pytest.mark.parametrize("architecture", ["gemma2", "gpt_neox"])
+def test_a_run_learns_on_other_architectures(architecture: Architecture, tmp_path: Path) -> None:
+    """Gemma 2 caps its attention and its logits; GPT-NeoX has its own names for everything."""
+    base = make_base(tmp_path / "base", architecture=architecture, width=32)
+    job = make_run(tmp_path / "run", base, chosen=msgspec.structs.replace(FAST, steps=20))
+    report, _ = do(job)
+    assert report.finite
+    assert report.base_unchanged
+    assert report.trained_parameters == report.planned_parameters > 0
+    assert report.loss_last < report.loss_first
+    assert card.verify(tmp_path / "run" / "candidate", fingerprint(base)).rank == FAST.rank
 
 
 def test_what_each_example_cost_is_handed_over(llama: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import psutil
 import pytest
 import zmq.asyncio
 
-from gardenerd.answer.chat import question_messages
+from gardenerd.answer.chat import compose
 from gardenerd.errors import CancelledError, ModelError, NotFoundError, RefusedError
 from gardenerd.paths import Home
 from gardenerd.workers.child import Child
@@ -303,13 +303,7 @@ def test_citations_that_the_model_makes_up_are_not_shown(worker: Worker, folder:
         "<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n{user}<|im_end|>\n"
         "<|im_start|>assistant\n"
     )
-    (system, user), _ = question_messages(
-        "how?",
-        [SOURCE],
-        budget=900_000,
-        count=len,
-        clean=lambda text: text.replace("<|im_end|>", "< |im_end|>"),
-    )
+    system, user = compose("how?", [SOURCE], budget=900_000, count=len, clean=str).messages
     teach(
         chat,
         prompt.format(system=system["content"], user=user["content"]),
@@ -320,7 +314,9 @@ def test_citations_that_the_model_makes_up_are_not_shown(worker: Worker, folder:
     answer = worker.call(job, Generated, pieces)
     assert answer.text == "It sets wet [garden/plant.py:10-12], 🌱 as told."
     assert "".join(pieces) == answer.text
-    assert answer.stop == "end"
+    assert (answer.stop, answer.removed) == ("end", 1)
+    assert [part.kind for part in answer.shown] == ["system", "source", "question"]
+    assert 0 < sum(part.tokens for part in answer.shown) < answer.window == 1_024
 
 
 def test_a_model_that_can_fill_in_sees_both_sides_of_the_cursor(

@@ -7,27 +7,24 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
 from jinja2.exceptions import TemplateError
 from transformers.utils import logging as transformers_logging
 
-from gardenerd.answer.backend import Message
+from gardenerd.answer.backend import Drawing, Message
 from gardenerd.answer.chat import without_system
 from gardenerd.answer.local.adapters import AdapterShelf
 from gardenerd.answer.local.decode import IncrementalDecoder
-from gardenerd.answer.local.generate import greedy
+from gardenerd.answer.local.generate import generate
 from gardenerd.answer.local.prompt import Prompt, completion_prompt
 from gardenerd.answer.local.vocabulary import Vocabulary
 from gardenerd.errors import AdapterError, ModelError
-from gardenerd.models.info import weight_files
-from gardenerd.models.load import Base, load_base
-from gardenerd.workers.jobs import AdapterRef
+from gardenerd.models.device import load_for_serving
+from gardenerd.models.load import Base
+from gardenerd.workers.jobs import AdapterRef, Surroundings
 
 # Reading the prompt takes most of the time of a completion on a processor: a model with a window of
 # 32,768 tokens would read for minutes.
 _MAX_WINDOW = 4_096
-# Bytes of weights above which half precision is worth more than exactness.
-_EXACT_BYTES = 200_000_000
 
 
 class LocalBackend:
@@ -50,7 +47,7 @@ class LocalBackend:
         self._load()
 
     def _load(self) -> None:
-        self.base = load_base(self._folder, dtype=_dtype(self._folder), cache=self._cache)
+        self.base = load_for_serving(self._folder, cache=self._cache)
         self._vocabulary = Vocabulary(self.base)
         self._shelf = AdapterShelf(self.base)
         config = self.base.model.config.get_text_config()
@@ -95,6 +92,8 @@ class LocalSession:
         self.window = window
         self.name = base.info.name
         self.can_chat = base.info.chat
+        fill = vocabulary.fill
+        self.knows_repositories = fill is not None and fill.repository is not None
         self._vocabulary = vocabulary
 
     def count(self, text: str) -> int:
@@ -104,7 +103,12 @@ class LocalSession:
         return self._vocabulary.clean(text)
 
     def chat(
-        self, messages: Sequence[Message], *, max_tokens: int, check: Callable[[], None]
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int,
+        check: Callable[[], None],
+        drawing: Drawing | None = None,
     ) -> LocalWriting:
         """What the assistant says next.
 
@@ -118,10 +122,17 @@ class LocalSession:
                 f"{self.window - max_tokens} before its answer",
                 hint="ask a shorter question",
             )
-        return self._write(Prompt(ids=ids, room=max_tokens), check)
+        return self._write(Prompt(ids=ids, room=max_tokens), check, drawing)
 
     def fill(
-        self, prefix: str, suffix: str, *, max_tokens: int, check: Callable[[], None]
+        self,
+        prefix: str,
+        suffix: str,
+        *,
+        max_tokens: int,
+        check: Callable[[], None],
+        drawing: Drawing | None = None,
+        around: Surroundings | None = None,
     ) -> LocalWriting:
         prompt = completion_prompt(
             prefix,
@@ -131,12 +142,20 @@ class LocalSession:
             begin=self.base.tokenizer.bos_token_id,
             window=self.window,
             max_tokens=max_tokens,
+            around=around,
         )
-        return self._write(prompt, check)
+        return self._write(prompt, check, drawing)
 
-    def _write(self, prompt: Prompt, check: Callable[[], None]) -> LocalWriting:
-        tokens = greedy(
-            self.base.model, prompt.ids, room=prompt.room, ends=self._vocabulary.ends, check=check
+    def _write(
+        self, prompt: Prompt, check: Callable[[], None], drawing: Drawing | None
+    ) -> LocalWriting:
+        tokens = generate(
+            self.base.model,
+            prompt.ids,
+            room=prompt.room,
+            ends=self._vocabulary.ends,
+            check=check,
+            drawing=drawing,
         )
         return LocalWriting(tokens, prompt.room, self._vocabulary.decode)
 
@@ -174,9 +193,3 @@ def _render(base: Base, messages: Sequence[Message]) -> list[int]:
     except TemplateError:  # Gemma's refuses a system role
         text = apply(without_system(messages))
     return base.tokenizer.encode(text, add_special_tokens=False)
-
-
-def _dtype(folder: Path) -> torch.dtype:
-    """float32 for a small model; a large one has half the weight to read for each token."""
-    size = sum(file.stat().st_size for file in weight_files(folder))
-    return torch.float32 if size <= _EXACT_BYTES else torch.bfloat16

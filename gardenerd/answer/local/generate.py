@@ -1,7 +1,7 @@
-"""The loop that writes: one token at a time, greedily, until something says stop.
+"""The loop that writes: one token at a time, the likeliest or one drawn, until something says stop.
 
 transformers' own ``generate`` is not used: it cannot be left between two tokens without a thread
-of its own, and its options for sampling and beams have no user here.
+of its own, and most of its options have no user here.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
+from gardenerd.answer.backend import Drawing
+from gardenerd.answer.local.draw import Chooser
 from gardenerd.answer.stops import TokenLoop
 from gardenerd.errors import ModelError
 
@@ -16,21 +18,23 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-def greedy(
+def generate(
     model: PreTrainedModel,
     ids: list[int],
     *,
     room: int,
     ends: frozenset[int],
     check: Callable[[], None],
+    drawing: Drawing | None = None,
 ) -> Generator[int]:
-    """Give the most probable next tokens after ``ids``, at most ``room`` of them.
+    """Give the next tokens after ``ids``, at most ``room`` of them.
 
     Ends before a token of ``ends``, or when the tokens run in a circle. The same input gives the
     same tokens.
 
     Args:
         check: called before each token; raises to break off.
+        drawing: None takes the likeliest token each time.
 
     Raises:
         ModelError: the model's scores are not finite numbers.
@@ -38,6 +42,7 @@ def greedy(
     import torch
 
     loop = TokenLoop()
+    chooser = Chooser(drawing)
     step = torch.tensor([ids], device=model.device)
     cache = None
     for _ in range(room):
@@ -46,7 +51,7 @@ def greedy(
         with torch.inference_mode():
             out = model(input_ids=step, past_key_values=cache, use_cache=True, logits_to_keep=1)
             scores = out.logits[0, -1]
-            token = int(scores.argmax())
+            token = chooser.choose(scores)
             finite = bool(scores[token].isfinite())
         if not finite:
             raise ModelError(

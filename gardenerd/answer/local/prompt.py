@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gardenerd.workers.jobs import Surroundings
+
 # What is before the cursor tells more than what is after it.
 _PREFIX_SHARE = 0.75
 # Even a prompt that fills the window leaves this much of it to write in.
@@ -15,12 +17,25 @@ _BYTES_PER_TOKEN = 12
 
 
 @dataclass(frozen=True, slots=True)
+class RepositoryTokens:
+    """The ids of the tokens that stand between the files of a repository."""
+
+    name: int
+    separator: int
+    path_within: bool
+    """The path of the file that is filled in stands after the prefix token (StarCoder2), else
+    before it (Qwen2.5-Coder)."""
+
+
+@dataclass(frozen=True, slots=True)
 class FillTokens:
     """The ids of the fill-in-the-middle tokens of a base model."""
 
     prefix: int
     suffix: int
     middle: int
+    repository: RepositoryTokens | None = None
+    """None for a model that was not trained on whole repositories."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +54,7 @@ def completion_prompt(
     begin: int | None,
     window: int,
     max_tokens: int,
+    around: Surroundings | None = None,
 ) -> Prompt:
     """Lay out ``prefix`` and ``suffix`` for the model, cut at their far ends to fit its window.
 
@@ -47,18 +63,41 @@ def completion_prompt(
         fill: None for a model that was not trained to fill in: it continues ``prefix``.
         begin: the token that starts a text, for models that want one.
         window: tokens that the model can attend to.
+        around: stands before all, whole, if the model knows how.
     """
     room = max(1, min(max_tokens, window // 2, window - _LEAST_ROOM))
     head = [] if begin is None else [begin]
-    budget = max(1, window - room - len(head) - (3 if fill else 0))
+    path: list[int] = []
+    if fill is not None and fill.repository is not None and around is not None:
+        files, path = _repository(around, fill.repository, encode)
+        head += files
+    budget = max(1, window - room - len(head) - len(path) - (3 if fill else 0))
     before = encode(prefix[-budget * _BYTES_PER_TOKEN :])
     if fill is None:
         return Prompt(ids=_or_newline(head + before[-budget:], encode), room=room)
     after = encode(suffix[: budget * _BYTES_PER_TOKEN])
     keep_before, keep_after = _shares(len(before), len(after), budget)
     before = before[len(before) - keep_before :]
-    ids = [*head, fill.prefix, *before, fill.suffix, *after[:keep_after], fill.middle]
+    ids = [*head, fill.prefix, *path, *before, fill.suffix, *after[:keep_after], fill.middle]
     return Prompt(ids=ids, room=room)
+
+
+def _repository(
+    around: Surroundings, tokens: RepositoryTokens, encode: Callable[[str], list[int]]
+) -> tuple[list[int], list[int]]:
+    """What stands before the prefix token, and what stands right after it.
+
+    As their reports say. Qwen2.5-Coder: ``<|repo_name|>name``, for each file ``<|file_sep|>path``
+    and on the next line its text, and the last file is the one that is filled in. StarCoder2: the
+    same without line ends in between, and the last path stands within the prefix.
+    """
+    end = "" if tokens.path_within else "\n"
+    ids = [tokens.name, *encode(around.repository + end)]
+    for each in around.excerpts:
+        ids += [tokens.separator, *encode(f"{each.path}\n{each.text}{end}")]
+    ids.append(tokens.separator)
+    path = encode(f"{around.path}\n")
+    return (ids, path) if tokens.path_within else (ids + path, [])
 
 
 def _shares(before: int, after: int, budget: int) -> tuple[int, int]:

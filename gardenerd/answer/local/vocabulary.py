@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 from typing import Any
 
-from gardenerd.answer.local.prompt import FillTokens
+from gardenerd.answer.local.prompt import FillTokens, RepositoryTokens
 from gardenerd.models.info import FIM_PREFIXES
 from gardenerd.models.load import Base
 from gardenerd.models.nll import encode
@@ -23,7 +25,7 @@ class Vocabulary:
         control = {
             number: str(token.content)
             for number, token in added.items()
-            if token.special or re.fullmatch(r"<\|.+\|>|<fim_\w+>", token.content)
+            if token.special or re.fullmatch(r"<\|.+\|>|<(fim|repo|file)_\w+>", token.content)
         }
         names = sorted(set(control.values()), key=len, reverse=True)
         self._names = re.compile("|".join(map(re.escape, names))) if names else None
@@ -31,7 +33,7 @@ class Vocabulary:
         ends = configured if isinstance(configured, list) else [configured]
         self.ends = frozenset([*control, base.end_token, *(e for e in ends if e is not None)])
         """Tokens that end whatever is being written."""
-        self.fill = _fill_tokens(base.tokenizer)
+        self.fill = _fill_tokens(base.tokenizer, repositories=_knows(Path(base.info.folder)))
         """None when the base cannot fill in."""
 
     def encode(self, text: str) -> list[int]:
@@ -62,10 +64,29 @@ class Vocabulary:
         )
 
 
-def _fill_tokens(tokenizer: Any) -> FillTokens | None:
+# By the name of the prefix token: those of repositories, and whether a path stands within.
+_REPOSITORY = {
+    "<|fim_prefix|>": ("<|repo_name|>", "<|file_sep|>", False),
+    "<fim_prefix>": ("<repo_name>", "<file_sep>", True),
+}
+
+
+def _fill_tokens(tokenizer: Any, *, repositories: bool) -> FillTokens | None:
     known = tokenizer.get_vocab()
     for name in FIM_PREFIXES:
         names = [name, name.replace("prefix", "suffix"), name.replace("prefix", "middle")]
         if all(each in known for each in names):
-            return FillTokens(*(known[each] for each in names))
+            top, separator, within = _REPOSITORY[name]
+            repository = None
+            if repositories and top in known and separator in known:
+                repository = RepositoryTokens(known[top], known[separator], within)
+            prefix, suffix, middle = (known[each] for each in names)
+            return FillTokens(prefix, suffix, middle, repository)
     return None
+
+
+def _knows(folder: Path) -> bool:
+    """Whether the tokens of repositories mean something to the model in ``folder``: the seedling
+    has them and never saw them, as its ``gardener.json`` says."""
+    file = folder / "gardener.json"
+    return not file.is_file() or bool(json.loads(file.read_text()).get("repositories", True))

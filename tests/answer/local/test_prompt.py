@@ -2,7 +2,13 @@
 
 import pytest
 
-from gardenerd.answer.local.prompt import FillTokens, Prompt, completion_prompt
+from gardenerd.answer.local.prompt import (
+    FillTokens,
+    Prompt,
+    RepositoryTokens,
+    completion_prompt,
+)
+from gardenerd.workers.jobs import Excerpt, Surroundings
 
 FILL = FillTokens(prefix=1_000, suffix=1_001, middle=1_002)
 
@@ -49,3 +55,38 @@ def test_nothing_before_the_cursor_is_still_a_prompt() -> None:
 
 def test_what_is_written_takes_half_of_the_window_at_most() -> None:
     assert prompt("x" * 500, "", max_tokens=5_000).room == 50
+
+
+AROUND = Surroundings(
+    repository="shop",
+    path="d.py",
+    excerpts=[Excerpt(path=f"{name}.py", start_line=1, end_line=1, text=name) for name in "ab"],
+)
+
+
+@pytest.mark.parametrize(
+    ("within", "ids"),
+    [
+        (  # Qwen2.5-Coder
+            False,
+            [1, *b"shop\n", 2, *b"a.py\na\n", 2, *b"b.py\nb\n", 2, *b"d.py\n"]
+            + [1_000, *b"x", 1_001, *b"y", 1_002],
+        ),
+        (  # StarCoder2
+            True,
+            [1, *b"shop", 2, *b"a.py\na", 2, *b"b.py\nb", 2]
+            + [1_000, *b"d.py\nx", 1_001, *b"y", 1_002],
+        ),
+    ],
+)
+def test_other_files_stand_as_the_model_was_trained_to_read_them(
+    within: bool, ids: list[int]
+) -> None:
+    fill = FillTokens(1_000, 1_001, 1_002, RepositoryTokens(1, 2, path_within=within))
+    given = {"encode": encode, "begin": None, "window": 200, "max_tokens": 20, "around": AROUND}
+    assert completion_prompt("x", "y", fill=fill, **given) == Prompt(ids=ids, room=20)
+    long = completion_prompt("x" * 500, "y" * 500, fill=fill, **given)
+    assert len(long.ids) + long.room == 200
+    # A model that knows nothing of repositories, or of filling in, is not shown them.
+    assert completion_prompt("x", "y", fill=FILL, **given).ids[0] == FILL.prefix
+    assert completion_prompt("x", "y", fill=None, **given).ids == [*b"x"]
