@@ -274,6 +274,7 @@ class Daemon:
             await asyncio.wait_for(self._close_parts(), _SHUTDOWN_SECONDS)
         await asyncio.gather(*(child.stop(grace=0.3) for child in self._workers))
         self._stores.close()
+        self._server.unbind()  # where a part did not close in time
         self._context.destroy(linger=200)
         log.info("stopped")
 

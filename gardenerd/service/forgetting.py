@@ -175,7 +175,8 @@ class Forgetting:
             if not failed:
                 self.last_error = ""
             try:
-                await asyncio.wait_for(self._wake.wait(), _RETRY_SECONDS if failed else None)
+                async with asyncio.timeout(_RETRY_SECONDS if failed else None):
+                    await self._wake.wait()
             except TimeoutError:
                 continue
 

@@ -194,7 +194,8 @@ class Indexing:
     async def news(self) -> None:
         """Wait until something happened, or a second."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._pulse.wait(), 1.0)
+            async with asyncio.timeout(1.0):
+                await self._pulse.wait()
 
     async def check_index(self) -> None:
         """Have the index opened anew by the one who writes it: what is damaged is healed there."""
@@ -271,7 +272,8 @@ class Indexing:
             await asyncio.sleep(self._retry_in)
         elif not self._wake.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), rest)
+                async with asyncio.timeout(rest):
+                    await self._wake.wait()
         self._wake.clear()
 
     def _failed(self, cause: str) -> None:

@@ -8,8 +8,15 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
 from bench.fresh_index import compare
 from tests.live.garden import Garden, until
+
+
+@pytest.fixture
+def garden(shared: Garden) -> Garden:
+    return shared
 
 
 def test_a_project_is_found_edited_and_deleted(garden: Garden, project: Path) -> None:
