@@ -96,7 +96,7 @@ def refuse_by_names(listing: Listing) -> None:
         if any(name.endswith(".gguf") for name in names):
             raise ModelError(
                 f"{where} holds GGUF files, which gardener does not load itself",
-                hint="let ollama or a server serve them: see model.backend in docs/models.md",
+                hint="let ollama or a server serve them: see docs/backends.md",
             )
         pickles = sorted(name for name in names if name.endswith(_PICKLES))
         if pickles:

@@ -305,7 +305,7 @@ def _refuse_gguf(name: str) -> None:
     if name.lower().endswith("gguf"):
         raise RefusedError(
             f"{name} is in GGUF, which gardener does not load itself",
-            hint="let ollama or a server serve it: see model.backend in docs/models.md",
+            hint="let ollama or a server serve it: see docs/backends.md",
         )
 
 

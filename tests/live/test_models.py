@@ -21,7 +21,7 @@ def test_a_model_from_the_hub_to_service_and_away(
     listed = {model["name"]: model for model in garden.json("model")["models"]}
     assert listed["seedling"]["serving"] is True
     assert listed["Qwen/Qwen2.5-Coder-0.5B-Instruct"]["here"] is False
-    assert garden.refusal("model", "pull", "x/y-gguf")["hint"].endswith("docs/models.md")
+    assert garden.refusal("model", "pull", "x/y-gguf")["hint"].endswith("docs/backends.md")
     assert garden.refusal("model", "use", "absent")["code"] == "model"
     assert garden.run("model", "use").returncode == 2
 
