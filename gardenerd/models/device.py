@@ -9,10 +9,9 @@ from pathlib import Path
 import psutil
 import torch
 
-from gardenerd.models import info
+from gardenerd.models import estimate, info
 from gardenerd.models.check import has_four_bit
-from gardenerd.models.estimate import FOUR_BITS
-from gardenerd.models.fit import Choice, Precision, choose
+from gardenerd.models.fit import BYTES, Choice, Precision, choose
 from gardenerd.models.load import Base, load_base
 from gardenerd.workers.fetch_jobs import Gpu, Hardware
 
@@ -23,8 +22,6 @@ _TYPES: dict[Precision, torch.dtype] = {
     "bfloat16": torch.bfloat16,
     "4bit": torch.bfloat16,  # of what is not packed, and of products
 }
-
-_BYTES: dict[Precision, float] = {"float32": 4, "bfloat16": 2, "4bit": FOUR_BITS}
 
 
 def look() -> Hardware:
@@ -57,12 +54,17 @@ def _roomiest() -> Gpu:
 
 
 def load_for_serving(
-    folder: Path, *, cache: Path | None, admit: Callable[[int], None] = lambda _: None
+    folder: Path,
+    *,
+    cache: Path | None,
+    limit: int | None = None,
+    admit: Callable[[int], None] = lambda _: None,
 ) -> Base:
     """Load the model in ``folder`` where and how it suits this machine; on the processor if a
     GPU's memory proves too small after all.
 
     Args:
+        limit: bytes that this process may hold; None: all that there are.
         admit: told the bytes of the weights before they are read; raises if there is no room.
 
     Raises:
@@ -70,8 +72,10 @@ def load_for_serving(
     """
     described = info.inspect(folder, cache=cache)
     found = look()
-    choice = choose(info.read_config(folder), described.parameters, described.bytes, found)
-    admit(int(described.parameters * _BYTES[choice.precision]))
+    config = info.read_config(folder)
+    choice = choose(config, described.parameters, described.bytes, found, limit)
+    each = BYTES[choice.precision]
+    admit(estimate.loaded(config, described.parameters, bytes_each=each))
     if choice.warning:
         log.warning("base model", extra={"warning": choice.warning})
     try:
@@ -85,7 +89,7 @@ def load_for_serving(
             four_bit=found.four_bit,
         )
     torch.cuda.empty_cache()
-    choice = choose(info.read_config(folder), described.parameters, described.bytes, without)
+    choice = choose(config, described.parameters, described.bytes, without, limit)
     return _load(folder, choice, without, cache)
 
 

@@ -99,7 +99,8 @@ class Answering:
             sources=[{k: h[k] for k in ("path", "start_line", "end_line")} for h in shown],
             adapter=version,
             base=writer_of(base, generated),
-            seen=[(hit.project, hit.path) for hit in written.sources],
+            seen=[(each.project, each.path) for each in (*written.sources, *written.parts)],
+            lost=not self._stores.conversations.stands(conversation),
         )
         if kept:
             self._stores.conversations.record(conversation, answer, scope, _seen(written))

@@ -66,8 +66,7 @@ class Selection:
 
         Args:
             named: a version, ``base`` or ``none``, or ``current``.
-            base: another one than that in use: what serves belongs to it only if it was trained on
-                it, which is no mistake of anybody.
+            base: another one than that in use: what is current is what serves when it does.
 
         Raises:
             NotFoundError: no such version, or no project to have it.
@@ -83,14 +82,22 @@ class Selection:
             )
         version: str | None = named
         if named == CURRENT:
-            version = self._stores.adapters.serving(project.id)
+            version = self._current(project, base)
             if version is None:
                 return None
         assert version is not None
-        found = self._stores.adapters.get(project.id, version)
-        if named == CURRENT and base is not None and found.fingerprint != base.fingerprint:
-            return None
+        self._stores.adapters.get(project.id, version)
         return AdapterRef(version=version, folder=str(self._home.adapter(project.id, version)))
+
+    def _current(self, project: Project, base: BaseInfo | None) -> str | None:
+        serving = self._stores.adapters.serving(project.id)
+        if base is None:
+            return serving
+        for adapter in self._stores.adapters.all(project.id):
+            known = adapter.version == serving or adapter.waits == "serving"
+            if known and adapter.fingerprint == base.fingerprint:
+                return adapter.version
+        return None
 
     def served(self, project: Project | None, named: str, warning: str) -> None:
         """Keep for the status what came of a request to the adapter in service."""

@@ -48,7 +48,12 @@ class LocalBackend:
         # It warns of texts longer than the window, which are cut here after they are tokenized.
         transformers_logging.set_verbosity_error()
         self.memory = Memory(max_memory_mb * 1_000_000)
-        self.base = load_for_serving(folder, cache=cache, admit=partial(self._admit, folder))
+        self.base = load_for_serving(
+            folder,
+            cache=cache,
+            limit=self.memory.limit,
+            admit=partial(self._admit, folder),
+        )
         self.vocabulary = Vocabulary(self.base)
         config = self.base.model.config.get_text_config()
         window = getattr(config, "max_position_embeddings", None) or _MAX_WINDOW
