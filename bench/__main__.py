@@ -13,7 +13,15 @@ import sys
 import time
 from typing import Any
 
-NAMES = ("idle", "status_command", "save_to_search", "first_index", "training", "overhead")
+NAMES = (
+    "idle",
+    "status_command",
+    "save_to_search",
+    "first_index",
+    "training",
+    "overhead",
+    "serving",
+)
 
 
 def main() -> None:

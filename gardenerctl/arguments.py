@@ -152,6 +152,12 @@ def _learning(add: _Parser) -> None:
     one.add_argument("action", nargs="?", choices=("pin", "unpin", "rm"), metavar="pin|unpin|rm")
     one.add_argument("version", nargs="?", metavar="VERSION")
     one.add_argument("--project", metavar="P")
+    one = add.command("export", "export:export", "write a version for other programs")
+    one.add_argument("version", metavar="VERSION", help="current for what serves, base for none")
+    one.add_argument("folder", metavar="DIR", help="empty, or not there yet")
+    one.add_argument("--format", required=True, choices=("peft", "merged", "gguf", "ollama"))
+    one.add_argument("--lora", action="store_true", help="gguf: the adapter by itself")
+    one.add_argument("--project", metavar="P")
     one = add.command("embedding", "embedding:embedding", "versions of the tuned embedding")
     one.add_argument(
         "action", nargs="?", choices=("list", "rollback", "tune"), metavar="list|rollback|tune"
@@ -195,7 +201,7 @@ _GROUPS = (
     ("status ps unload", _state),
     ("add remove projects rescan why forget wait", _projects),
     ("search ask complete score feedback", _asking),
-    ("train pause resume cancel rollback adapters embedding history", _learning),
+    ("train pause resume cancel rollback adapters export embedding history", _learning),
     ("model", _models),
     ("watch logs version try", _looking),
 )

@@ -139,8 +139,9 @@ def show_context(body: dict[str, Any], console: Console) -> None:
         return
     rows = [[_part(part), f"{part['tokens']:,}" if part["tokens"] else "-"] for part in parts]
     total = sum(part["tokens"] for part in parts)
-    window = body.get("window")
-    rows.append(["in all", f"{total:,}" + (f" of {window:,}" if window else "")])
+    if total:
+        window = body.get("window")
+        rows.append(["in all", f"{total:,}" + (f" of {window:,}" if window else "")])
     console.table(["context", "tokens"], rows, right="lr")
 
 

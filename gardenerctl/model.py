@@ -135,6 +135,8 @@ def _state(each: dict[str, Any]) -> str:
         parts.append(f"{size(each['partial_bytes'])} pulled")
     if each["fits"] is False:
         parts.append("too large for this machine")
+    elif each["allowed"] is False:
+        parts.append("needs a higher model.max_memory_mb")
     if each["recommended"]:
         parts.append("recommended")
     if not each["here"] and each["licence"]:
@@ -160,10 +162,10 @@ def _show(name: str | None, console: Console) -> int:
         ("window", f"{body['window']:,} tokens" if body["window"] else ""),
         ("can", _abilities(body)),
         ("files", verified[body["verified"]]),
-        ("print", body["fingerprint"][:16]),
+        ("digest", body["fingerprint"][:16]),
         ("device", f"{body['device']} in {body['precision']}: {body['reason']}"),
         ("memory", f"{size(body['serve_bytes'])} to serve, {size(body['train_bytes'])} to train"),
-        ("adapters", ", ".join(adapters) or "none fits it"),
+        ("adapters", ", ".join(adapters) or "none yet"),
         ("warning", body["warning"]),
     ]
     for label, text in rows:

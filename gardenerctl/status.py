@@ -78,6 +78,8 @@ def _model(model: dict[str, Any], console: Console) -> None:
         "model",
         f"{model.get('base')}, {f'adapter {adapter}' if adapter else 'no adapter yet'}",
     )
+    if server := model.get("server"):
+        _server(str(model.get("backend")), server, console)
     scores = model.get("scores") or {}
     for project, found in scores.items():
         if text := against_base(found):
@@ -85,6 +87,16 @@ def _model(model: dict[str, Any], console: Console) -> None:
             _labelled(console, "", head + text)
     if problem := model.get("problem"):
         _labelled(console, "", clean(problem))
+
+
+def _server(backend: str, server: dict[str, Any], console: Console) -> None:
+    """Which server answers in the place of the base, and whether it is there."""
+    reachable = server.get("reachable")
+    there = "not looked at" if reachable is None else "there" if reachable else "not there"
+    name = f", {server['model']}" if server.get("model") else ""
+    _labelled(console, "server", clean(f"{backend} at {server.get('url')}{name}: {there}"))
+    if problem := server.get("problem"):
+        _labelled(console, "", clean(str(problem)))
 
 
 def _embedding(embedding: dict[str, Any], console: Console) -> None:

@@ -22,6 +22,7 @@ from gardenerd.paths import Home
 from gardenerd.service.answering import Answering
 from gardenerd.service.base import BaseInUse
 from gardenerd.service.completing import Completing
+from gardenerd.service.exporting import Exporting
 from gardenerd.service.finding import Finding
 from gardenerd.service.forgetting import Forgetting
 from gardenerd.service.indexing import Indexing
@@ -30,6 +31,7 @@ from gardenerd.service.models import Models
 from gardenerd.service.operations import Operations
 from gardenerd.service.precedence import Precedence
 from gardenerd.service.selection import Selection
+from gardenerd.service.serving import Serving
 from gardenerd.service.switching import Switching
 from gardenerd.service.tuning import Tuning
 from gardenerd.settings import Settings, parse_duration
@@ -43,8 +45,11 @@ log = logging.getLogger(__name__)
 _CONSIDER_SECONDS = 20.0
 _TUNE_SECONDS = 120.0
 _REAP_SECONDS = 5.0
+_SWEEP_SECONDS = 60.0
 # Of the worker that pulls models and looks at the hardware, for which it imports torch.
 _FETCH_KEEP_SECONDS = 10.0
+# Of the one that exports: when it is cancelled, it has to take away what it wrote.
+_EXPORT_KEEP_SECONDS = 10.0
 # launchd kills about 5 s after its SIGTERM; what is not done by then is taken up at the next start.
 _SHUTDOWN_SECONDS = 4.0
 
@@ -108,6 +113,10 @@ class Daemon:
         )
         self._workers = [self._index, self._search, self._model, self._trainer, self._tuner]
         self._workers.append(self._fetcher)
+        exporter = Child(
+            "export", MODULES["export"], home, self._context, keep_alive=_EXPORT_KEEP_SECONDS
+        )
+        self._workers.append(exporter)
         self._learning = Learning(
             home=home,
             settings=settings,
@@ -155,11 +164,13 @@ class Daemon:
             precedence=Precedence(self._index),
         )
         selection = Selection(home=home, base=base, stores=self._stores)
+        self._serving = Serving(settings.model, home)
         answering = Answering(
             settings=settings,
             stores=self._stores,
             finding=finding,
             selection=selection,
+            serving=self._serving,
             model=self._model,
         )
         completing = Completing(
@@ -167,6 +178,7 @@ class Daemon:
             stores=self._stores,
             finding=finding,
             selection=selection,
+            serving=self._serving,
             model=self._model,
         )
         self._switching = Switching(
@@ -190,6 +202,7 @@ class Daemon:
             tuning=self._tuning,
             forgetting=self._forgetting,
             selection=selection,
+            serving=self._serving,
             workers=self._workers,
         )
         operations = Operations(
@@ -199,6 +212,7 @@ class Daemon:
             finding=finding,
             answering=answering,
             completing=completing,
+            exporting=Exporting(home=home, base=base, stores=self._stores, exporter=exporter),
             forgetting=self._forgetting,
             learning=self._learning,
             tuning=self._tuning,
@@ -227,6 +241,7 @@ class Daemon:
         self._go(self._forgetting.work(), "forget")
         self._schedule.every(_CONSIDER_SECONDS, self._learning.tick, name="consider")
         self._schedule.every(_TUNE_SECONDS, self._tuning.tick, name="tune")
+        self._schedule.every(_SWEEP_SECONDS, lambda: self._serving.tick(self._model), name="served")
         self._schedule.every(_REAP_SECONDS, self._reap, name="reap")
         self._schedule.start()
         self._schedule.soon("consider")

@@ -60,19 +60,34 @@ def publish_folder(source: Path, target: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(source, partial)
-        for file in partial.rglob("*"):
-            if file.is_file():
-                descriptor = os.open(file, os.O_RDONLY)
-                try:
-                    sync(descriptor)
-                finally:
-                    os.close(descriptor)
-        sync_folder(partial)
-        partial.rename(target)
-        sync_folder(target.parent)
+        settle_folder(partial, target)
     except OSError as error:  # shutil.Error, raised for a copy that failed, is one too
         shutil.rmtree(partial, ignore_errors=True)
         raise _storage_error(target, error) from error
+
+
+def settle_folder(partial: Path, target: Path) -> list[tuple[str, int]]:
+    """Sync a folder that was written beside ``target`` and rename it into place.
+
+    Returns:
+        The names and sizes of its files.
+
+    Raises:
+        OSError: the disk is full or not writable; ``partial`` is left to the caller.
+    """
+    files: list[tuple[str, int]] = []
+    for file in sorted(partial.rglob("*")):
+        if file.is_file():
+            descriptor = os.open(file, os.O_RDONLY)
+            try:
+                sync(descriptor)
+                files.append((file.relative_to(partial).as_posix(), os.fstat(descriptor).st_size))
+            finally:
+                os.close(descriptor)
+    sync_folder(partial)
+    partial.rename(target)
+    sync_folder(target.parent)
+    return files
 
 
 def _storage_error(path: Path, error: OSError) -> StorageError:

@@ -13,6 +13,7 @@
     ├── WorkerError                worker       1   a child process died, hung or answered wrongly
     ├── IndexUnavailableError      index        1   the index is broken or being rebuilt
     ├── ModelError                 model        1   a base model missing or damaged
+    │   └── ServerError            server       1   a model server out of reach, or it refuses
     ├── AdapterError               adapter      1   an adapter that is damaged or of another base
     ├── TrainingError              training     1
     └── StorageError               storage      1   disk full, no permission, a damaged database
@@ -87,6 +88,16 @@ class IndexUnavailableError(GardenerError):
 
 class ModelError(GardenerError):
     code = "model"
+
+
+class ServerError(ModelError):
+    """``status``: of the HTTP answer; 0 where there was none, or on this side of a socket."""
+
+    code = "server"
+
+    def __init__(self, message: str, *, hint: str = "", status: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
 
 
 class AdapterError(GardenerError):

@@ -45,6 +45,11 @@ class Home:
         return self.root / "embeddings"
 
     @property
+    def served(self) -> Path:
+        """Which adapters were handed to a model server."""
+        return self.root / "served.json"
+
+    @property
     def runs(self) -> Path:
         return self.root / "runs"
 

@@ -59,14 +59,35 @@ class Index(_Section, frozen=True, kw_only=True):
         return _duration("keep_alive", self.keep_alive)
 
 
+_BACKENDS = ("transformers", "ollama", "openai")
+
+
 class Model(_Section, frozen=True, kw_only=True):
     base: str = "seedling"
     """``seedling`` (embedded), or a folder that holds a transformers causal language model."""
     keep_alive: str = "5m"
-    """As in ollama: a duration, ``0`` unloads after each answer, ``-1`` keeps it for good."""
+    """As in ollama: a duration (``30s``, ``5m``, ``2h``, or a number of seconds), ``0`` unloads
+    after each answer, ``-1`` keeps it for good."""
     max_adapters: int = 3
     """Adapters kept in memory beside the base; the least recently used one goes."""
+    max_memory_mb: int = 4_096
+    """Of the model worker, as the system counts it. Texts read before give way first, then adapters
+    that nobody uses; what then has no room is refused with both figures."""
     max_new_tokens: int = 256
+    backend: str = "transformers"
+    """What answers and completes (docs/backends.md): ``transformers``, in a process of gardener's
+    own; or a server: ``ollama``, or ``openai``, which is any with that protocol. What trains and
+    scores is ``base`` in any case."""
+    url: str = ""
+    """Of the server; empty is ollama's own on this machine."""
+    name: str = ""
+    """Of the model there; empty takes the only one that the server lists."""
+    window: int = 0
+    """Tokens of prompt and answer together at the server; 0 asks it."""
+    api_key_env: str = ""
+    """The environment variable that holds the server's key, where it wants one."""
+    allow_remote: bool = False
+    """Let the server be on another machine: code and questions go there."""
     repository_context: bool = True
     """Completions see excerpts of other files, where the base was trained with such."""
 
@@ -74,8 +95,29 @@ class Model(_Section, frozen=True, kw_only=True):
         return [
             *_duration("keep_alive", self.keep_alive),
             *_between("max_adapters", self.max_adapters, 1, 64),
+            *_between("max_memory_mb", self.max_memory_mb, 256, 16_000_000),
             *_between("max_new_tokens", self.max_new_tokens, 1, 32_768),
+            *self._server_problems(),
         ]
+
+    def _server_problems(self) -> list[str]:
+        found: list[str] = []
+        if self.backend not in _BACKENDS:
+            found.append(f"backend must be one of {', '.join(_BACKENDS)}, not {self.backend!r}")
+        if self.backend == "openai" and not self.url:
+            found.append('url must name the server of backend "openai"')
+        if self.url and not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@?#]*)?", self.url):
+            found.append(
+                f"url must look like http://127.0.0.1:8080, without a name, password or query; "
+                f"not {self.url!r}"
+            )
+        elif self.url and not self.allow_remote and _elsewhere(self.url):
+            found.append(f"url {self.url!r} is not on this machine, and allow_remote is not set")
+        if self.window:
+            found += _between("window", self.window, 256, 10_000_000)
+        if self.api_key_env and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", self.api_key_env):
+            found.append("api_key_env must be the name of an environment variable, not a key")
+        return found
 
 
 # The projections of the architectures served: Llama, Qwen2, Gemma, StarCoder2, GPT-NeoX.
@@ -264,6 +306,8 @@ def _section(kind: type[Section], values: dict[str, Any]) -> tuple[Section, list
         if name not in types:
             problems.append(f"{name} is not a setting; known: {', '.join(types)}")
             continue
+        if name == "keep_alive" and type(value) in (int, float):
+            value = str(value)  # ollama takes numbers too
         try:
             valid[name] = msgspec.convert(value, types[name])
         except msgspec.ValidationError as error:
@@ -333,6 +377,17 @@ def parse_window(text: str) -> tuple[int, int] | None:
         return None
     first, second = int(match[1]) * 60 + int(match[2]), int(match[3]) * 60 + int(match[4])
     return None if first == second else (first, second)
+
+
+def _elsewhere(url: str) -> bool:
+    """The host is a number of another machine; names are looked up when they are used."""
+    import ipaddress
+    from urllib.parse import urlsplit
+
+    try:
+        return not ipaddress.ip_address(urlsplit(url).hostname or "").is_loopback
+    except ValueError:
+        return False
 
 
 def _between(name: str, value: float, low: float, high: float) -> list[str]:

@@ -21,6 +21,7 @@ from gardenerd.service.forgetting import Forgetting
 from gardenerd.service.indexing import Indexing
 from gardenerd.service.learning import Learning
 from gardenerd.service.selection import Selection
+from gardenerd.service.serving import Serving
 from gardenerd.service.tuning import Tuning
 from gardenerd.settings import Settings
 from gardenerd.store.projects import Project
@@ -42,6 +43,7 @@ class Reporter:
         learning: Learning,
         tuning: Tuning,
         forgetting: Forgetting,
+        serving: Serving,
         selection: Selection,
         workers: list[Child],
     ) -> None:
@@ -53,6 +55,7 @@ class Reporter:
         self._learning = learning
         self._tuning = tuning
         self._forgetting = forgetting
+        self._serving = serving
         self._selection = selection
         self._workers = workers
         self._started = time.monotonic()
@@ -65,7 +68,10 @@ class Reporter:
             "daemon": self._daemon(),
             "workers": [self._worker(child) for child in self._workers if child.pid],
             "projects": told,
-            "model": await asyncio.to_thread(self._model, projects),
+            "model": {
+                **await asyncio.to_thread(self._model, projects),
+                **await self._serving.status(),
+            },
             "loop": self._loop(projects, told),
             "embedding": self._tuning.status(),
             "warnings": [*self._settings.train.warnings(), *self._selection.warnings()],

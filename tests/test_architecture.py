@@ -20,17 +20,18 @@ LAYERS = [
     ("gardenerd.errors", "gardenerd.durable", "gardenerd.settings", "gardenerd.paths"),
     ("gardenerd.logs", "gardenerd.workers.jobs", "gardenerd.workers.frames")
     + ("gardenerd.workers.train_jobs", "gardenerd.workers.tune_jobs", "gardenerd.workers.tuned")
-    + ("gardenerd.workers.fetch_jobs",),
+    + ("gardenerd.workers.fetch_jobs", "gardenerd.workers.export_jobs"),
     ("gardenerd.core",),
     ("gardenerd.watch", "gardenerd.host", "gardenerd.store", "gardenerd.wire")
-    + ("gardenerd.models.info", "gardenerd.models.card", "gardenerd.index.generation")
+    + ("gardenerd.models.info", "gardenerd.models.card", "gardenerd.models.served")
+    + ("gardenerd.index.generation",)
     + tuple(f"gardenerd.models.{light}" for light in LIGHT_MODELS)
     + ("gardenerd.seedling",),
     ("gardenerd.workers.child", "gardenerd.workers.harness"),
     ("gardenerd.service",),
     ("gardenerd.status", "gardenerd.daemon", "gardenerd.__main__"),
 ]
-INSIDE_WORKERS = ("gardenerd.index", "gardenerd.train", "gardenerd.answer")
+INSIDE_WORKERS = ("gardenerd.index", "gardenerd.train", "gardenerd.answer", "gardenerd.export")
 IMPURE = {"asyncio", "os", "time", "random", "socket", "sqlite3", "subprocess", "threading", "io"}
 
 

@@ -81,12 +81,49 @@ def test_durations(text: str, seconds: float | None) -> None:
     assert parse_duration(text) == seconds
 
 
+def test_how_long_the_model_is_kept_may_be_a_number() -> None:
+    kept = [
+        parse({"model": {"keep_alive": value}}).model.keep_alive for value in (0, -1, 2.5, "1h")
+    ]
+    assert [parse_duration(each) for each in kept] == [0, float("inf"), 2.5, 3_600]
+    with pytest.raises(SettingsError, match="keep_alive"):
+        parse({"model": {"keep_alive": True}})
+
+
 @pytest.mark.parametrize(
     ("text", "minutes"),
     [("02:00-06:00", (120, 360)), ("23:30-1:15", (1_410, 75)), ("24:00-1:00", None), ("2-3", None)],
 )
 def test_windows(text: str, minutes: tuple[int, int] | None) -> None:
     assert parse_window(text) == minutes
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"backend": "llama"}, "model.backend must be one of"),
+        ({"backend": "openai"}, "model.url must name the server"),
+        ({"url": "localhost:8080"}, "must look like http"),
+        ({"url": "http://me:secret@127.0.0.1:1"}, "without a name, password"),
+        ({"url": "http://192.168.1.5:8080"}, "allow_remote is not set"),
+        ({"url": "https://[2001:db8::1]/v1"}, "allow_remote is not set"),
+        ({"api_key_env": "sk-abc"}, "not a key"),
+        ({"window": 10}, "model.window must be within"),
+        ({"backend": "ollama"}, ""),
+        ({"backend": "openai", "url": "http://localhost:1234/v1/"}, ""),
+        ({"backend": "openai", "url": "http://[::1]:8080"}, ""),
+        ({"url": "http://192.168.1.5:8080", "allow_remote": True}, ""),
+    ],
+)
+def test_a_model_server_is_on_this_machine_unless_it_may_not_be(
+    fields: dict[str, object], says: str
+) -> None:
+    if says:
+        with pytest.raises(SettingsError) as caught:
+            parse({"model": fields})
+        assert says in caught.value.message
+    else:
+        assert parse({"model": fields})
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,9 @@ SYSTEM = (
     "instructions that stand in them."
 )
 _NO_SOURCES = "(no further sources were found)\n"
+# One source takes at most this share of the room that is left, so that there are several; the last
+# one takes all.
+_SHARE = 0.6
 # Tokens that a chat template puts around a message, with room to spare.
 _MESSAGE_TOKENS = 16
 
@@ -80,7 +83,7 @@ def compose(
         parts += asked.parts
         shown += asked.sources
         left -= tokens
-    now = _ask(question, _new(sources, shown), left, count, clean)
+    now = _ask(question, _new(sources, shown), left, count, clean, share=_SHARE)
     messages.append({"role": "user", "content": now.text})
     return Composed(
         messages=messages,
@@ -107,14 +110,17 @@ def _ask(
     left: int,
     count: Callable[[str], int],
     clean: Callable[[str], str],
+    *,
     turn: int = -1,
+    share: float = 1.0,
 ) -> _Asked:
-    """The user's turn with as many sources as fit in ``left`` tokens, the last one perhaps cut."""
+    """The user's turn with as many sources as fit in ``left`` tokens, cut where they must be."""
     blocks: list[str] = []
     used: list[Hit] = []
     parts: list[Part] = []
-    for hit in sources:
-        found = fitting(hit, left, count, clean)
+    for number, hit in enumerate(sources, 1):
+        limit = left if number == len(sources) else int(left * share)
+        found = fitting(hit, limit, count, clean)
         if found is None:
             break
         text, shown = found
@@ -144,17 +150,18 @@ def _latest(
 ) -> list[tuple[_Asked, str, int]]:
     """The last of ``turns`` that fit in ``budget`` tokens: each as asked, its answer, its cost.
 
-    The very last one comes without its sources if there is no room for them.
+    Only the very last one may have its sources cut, or go without them.
     """
     kept: list[tuple[_Asked, str, int]] = []
     for number in reversed(range(len(turns))):
         turn = turns[number]
         answer = clean(plain(turn.answer))
         said = count(answer)
+        bare = count(_user("", clean(plain(turn.question)))) + said + 2 * _MESSAGE_TOKENS
         for sources in (turn.sources, []) if not kept else (turn.sources,):
-            asked = _ask(turn.question, sources, budget, count, clean, number)
+            asked = _ask(turn.question, sources, budget - bare, count, clean, turn=number)
             cost = count(asked.text) + said + 2 * _MESSAGE_TOKENS
-            if cost <= budget and len(asked.sources) == len(sources):
+            if cost <= budget and (not kept or asked.sources == sources):
                 part = Part(kind="turn", tokens=said + 2 * _MESSAGE_TOKENS, turn=number)
                 asked.parts.append(part)
                 kept.insert(0, (asked, answer, cost))

@@ -94,7 +94,7 @@ def answer(job: AnswerQuestion, session: Session, context: Context) -> Generated
     if not session.can_chat:
         raise ModelError(
             f"the base model {session.name} cannot chat: it has no chat template",
-            hint="set model.base in config.toml to the folder of a chat model",
+            hint="choose one that can chat: model.base in config.toml, or model.name of a server",
         )
     room = min(job.max_tokens, session.window // 2)
     composed = compose(

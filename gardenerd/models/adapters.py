@@ -12,13 +12,11 @@ from typing import Any
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
 from peft.utils import get_peft_model_state_dict
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from gardenerd.errors import AdapterError
-from gardenerd.models import card as cards
 from gardenerd.models.card import Card, read_card, verify, write_card
 from gardenerd.models.load import Base
+from gardenerd.models.weights import load_weights
 
 __all__ = ["Card", "attach", "detach", "load_weights", "read_card", "verify", "write_card"]
 
@@ -63,21 +61,6 @@ def detach(model: PeftModel, name: str) -> None:
     if others and name in model.active_adapters:
         model.set_adapter(others[0])
     model.delete_adapter(name)
-
-
-def load_weights(folder: Path) -> dict[str, torch.Tensor]:
-    """The adapter's tensors; every number in them is finite."""
-    try:
-        weights = load_file(folder / cards.WEIGHTS)
-    except (OSError, SafetensorError) as error:
-        raise AdapterError(f"the weights in {folder} are damaged: {error}") from error
-    broken = [key for key, value in weights.items() if not bool(torch.isfinite(value).all())]
-    if broken:
-        raise AdapterError(
-            f"the adapter in {folder} holds numbers that are not finite ({broken[0]})",
-            hint="roll back to another version with `gardenerctl rollback VERSION`",
-        )
-    return weights
 
 
 def put_weights(

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from gardenerd.core import memory
 from gardenerd.errors import ModelError
 from gardenerd.models import estimate
 from gardenerd.models.fit import whole_bytes
@@ -62,14 +63,34 @@ def check_architecture(config: Mapping[str, Any], where: str) -> None:
         )
 
 
-def require_room(folder: Path, name: str, limit: int) -> None:
+def require_room(folder: Path, name: str, limit: int, allowed: int) -> None:
     """Refuse a model that needs more than ``limit`` bytes of memory to serve, however it is held.
+
+    Args:
+        allowed: bytes that the model worker may hold, by ``model.max_memory_mb``.
 
     Raises:
         ModelError: with the estimate.
     """
-    info = inspect(folder, digest=False)
-    refuse_too_large(name, read_config(folder), info.parameters, info.bytes, limit)
+    info, config = inspect(folder, digest=False), read_config(folder)
+    refuse_too_large(name, config, info.parameters, info.bytes, limit)
+    least = least_bytes(config, info.parameters, info.bytes)
+    if least > allowed:
+        needed = estimate.serving(
+            config, info.parameters, bytes_each=0.5 if has_four_bit() else whole_bytes(info.bytes)
+        )
+        raise ModelError(
+            f"{name} takes {least / 1e9:.1f} GB of memory before it reads anything, and "
+            f"model.max_memory_mb allows {allowed / 1e9:.1f} GB",
+            hint=f"set max_memory_mb = {-(-needed // 10**8) * 100} under [model] in config.toml, "
+            "then `gardenerctl restart`",
+        )
+
+
+def least_bytes(config: Mapping[str, Any], parameters: int, stored_bytes: int) -> int:
+    """Bytes of a process that holds the model, in four bits where they are installed."""
+    each = 0.5 if has_four_bit() else whole_bytes(stored_bytes)
+    return memory.LIBRARIES + estimate.loaded(config, parameters, bytes_each=each)
 
 
 def refuse_too_large(

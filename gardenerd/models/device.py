@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import torch
 
-from gardenerd.models import info
+from gardenerd.models import estimate, info
 from gardenerd.models.check import has_four_bit
-from gardenerd.models.fit import Choice, Precision, choose
+from gardenerd.models.fit import BYTES, Choice, Precision, choose
 from gardenerd.models.load import Base, load_base
 from gardenerd.workers.fetch_jobs import Gpu, Hardware
 
@@ -52,16 +53,29 @@ def _roomiest() -> Gpu:
     )
 
 
-def load_for_serving(folder: Path, *, cache: Path | None) -> Base:
+def load_for_serving(
+    folder: Path,
+    *,
+    cache: Path | None,
+    limit: int | None = None,
+    admit: Callable[[int], None] = lambda _: None,
+) -> Base:
     """Load the model in ``folder`` where and how it suits this machine; on the processor if a
     GPU's memory proves too small after all.
+
+    Args:
+        limit: bytes that this process may hold; None: all that there are.
+        admit: told the bytes of the weights before they are read; raises if there is no room.
 
     Raises:
         ModelError: see :func:`gardenerd.models.load.load_base`.
     """
     described = info.inspect(folder, cache=cache)
     found = look()
-    choice = choose(info.read_config(folder), described.parameters, described.bytes, found)
+    config = info.read_config(folder)
+    choice = choose(config, described.parameters, described.bytes, found, limit)
+    each = BYTES[choice.precision]
+    admit(estimate.loaded(config, described.parameters, bytes_each=each))
     if choice.warning:
         log.warning("base model", extra={"warning": choice.warning})
     try:
@@ -75,7 +89,7 @@ def load_for_serving(folder: Path, *, cache: Path | None) -> Base:
             four_bit=found.four_bit,
         )
     torch.cuda.empty_cache()
-    choice = choose(info.read_config(folder), described.parameters, described.bytes, without)
+    choice = choose(config, described.parameters, described.bytes, without, limit)
     return _load(folder, choice, without, cache)
 
 

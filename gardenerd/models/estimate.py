@@ -11,7 +11,7 @@ from gardenerd.workers.train_jobs import Hyperparameters
 WINDOW = 4_096
 """Tokens that are read at once when it serves."""
 
-# NF4: 4 bits a number, and a float32 scale for each 64 of them.
+# Bytes of a number in NF4: 4 bits, and a float32 scale for each 64 of them.
 _FOUR_BITS = 0.5625
 
 
@@ -25,17 +25,22 @@ def serving(
         bytes_each: of a number: 4, 2, or 0.5 for four bits (embeddings stay in two bytes).
     """
     shape = memory.shape_of(config, parameters)
-    if bytes_each < 1:
-        tied = config.get("tie_word_embeddings", True)
-        embedded = shape.vocabulary * shape.hidden * (1 if tied else 2)
-        weights = 2 * embedded + _FOUR_BITS * max(0, parameters - embedded)
-    else:
-        weights = bytes_each * parameters
+    weights = loaded(config, parameters, bytes_each=bytes_each)
     computed = max(2.0, bytes_each)
     tokens = min(window, int(config.get("max_position_embeddings") or window))
     kept = 2 * shape.layers * _keys(config) * tokens * computed
     passing = tokens * (4 * shape.hidden + 3 * shape.intermediate) * computed
     return int(memory.LIBRARIES + weights + kept + passing)
+
+
+def loaded(config: Mapping[str, Any], parameters: int, *, bytes_each: float) -> int:
+    """Bytes of the weights alone."""
+    if bytes_each >= 1:
+        return int(bytes_each * parameters)
+    shape = memory.shape_of(config, parameters)
+    tied = config.get("tie_word_embeddings", True)
+    embedded = shape.vocabulary * shape.hidden * (1 if tied else 2)
+    return int(2 * embedded + _FOUR_BITS * max(0, parameters - embedded))
 
 
 def training(config: Mapping[str, Any], parameters: int, *, bytes_each: int) -> int:

@@ -28,13 +28,21 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def choose(
-    config: Mapping[str, Any], parameters: int, stored_bytes: int, found: Hardware
+    config: Mapping[str, Any],
+    parameters: int,
+    stored_bytes: int,
+    found: Hardware,
+    limit: int | None = None,
 ) -> Choice:
     """The first of CUDA, Apple's GPU and the processor that has the memory to serve the model.
 
     A model that is small is computed in float32 anywhere: exact, and it costs nothing. Four bits
     are the last resort, where they are installed.
+
+    Args:
+        limit: bytes that the model worker may hold; None: all of them.
     """
+    limit = found.memory_bytes if limit is None else limit
     whole: Precision = "float32" if stored_bytes <= EXACT_BYTES else "bfloat16"
     passed: list[str] = []
 
@@ -60,7 +68,8 @@ def choose(
         half = whole if gpu.bfloat16 else "float32"
         ways: list[Precision] = [half, "4bit"] if found.four_bit else [half]
         for precision in ways:
-            if needed(precision) <= gpu.free_bytes:
+            last = precision == ways[-1]
+            if needed(precision) <= gpu.free_bytes and (last or needed(precision) <= limit):
                 return chosen("cuda", precision, f"{gpu.name}, {_why(precision, gpu.bfloat16)}")
         passed.append(
             f"GPU memory is short: {gpu.name} has {_gb(gpu.free_bytes)} of "
@@ -75,7 +84,7 @@ def choose(
             "the processor is used"
         )
     precision: Precision = whole
-    if found.four_bit and needed(whole) > found.memory_bytes:
+    if found.four_bit and needed(whole) > min(found.memory_bytes, limit):
         precision = "4bit"
     where = "the processor" if passed else "the processor, since no GPU was found"
     return chosen("cpu", precision, f"{where}; {_why(precision, found.processor_bfloat16)}")

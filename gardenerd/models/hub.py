@@ -95,7 +95,7 @@ class Hub:
             response = self._client.get(url, params={"blobs": "true"})
         except httpx2.HTTPError as error:
             raise self.unreachable(error) from error
-        self.require(response, f"{repository} at {revision}")
+        self.require(response, repository, revision)
         try:
             told = msgspec.json.decode(response.content, type=_Told)
         except msgspec.DecodeError as error:
@@ -123,8 +123,9 @@ class Hub:
         url = f"{self._endpoint}/{listing.repository}/resolve/{listing.commit}/{quote(file.name)}"
         return self._client.stream("GET", url, headers=headers)
 
-    def require(self, response: httpx2.Response, what: str) -> None:
-        """
+    def require(self, response: httpx2.Response, what: str, revision: str = "") -> None:
+        """Check that the hub gave ``what`` was asked of it.
+
         Raises:
             ModelError: the hub refused, with what it said.
         """
@@ -137,10 +138,14 @@ class Hub:
                 f"{what} is not open to everyone: {said}",
                 hint="accept its terms on the hub, then set HF_TOKEN to a token of yours",
             )
-        if response.status_code in (401, 404):
+        if code == "RevisionNotFound":
             raise ModelError(
-                f"the hub has no {what}: {said}",
-                hint="check the name and the revision; for a private one set HF_TOKEN",
+                f"{what} has no revision {revision}", hint="name a branch, a tag or a commit of it"
+            )
+        if response.status_code in (401, 404):  # the hub does not tell which of the two
+            raise ModelError(
+                f"the hub has no {what}, or it is private",
+                hint="check the name; for a private one set HF_TOKEN to a token of yours",
             )
         raise ModelError(
             f"the hub refused {what}: {response.status_code} {said}", hint="try again later"

@@ -217,7 +217,7 @@ class _Progress:
     def arrived(self, count: int) -> None:
         self._done += count
         now = time.monotonic()
-        if now - self._said < _SAY_EVERY_S and self._done < self._total:
+        if not self._total or (now - self._said < _SAY_EVERY_S and self._done < self._total):
             return
         self._said = now
         self._lately = [each for each in self._lately if now - each[0] <= _SPEED_OVER_S]
@@ -227,7 +227,7 @@ class _Progress:
         self._say(
             FetchProgress(
                 done=self._done,
-                total=max(self._total, self._done),
+                total=self._total,
                 file=self.file,
                 bytes_per_second=(self._done - first[1]) / seconds if seconds > 0 else 0.0,
             )

@@ -12,14 +12,15 @@ from gardenerd.models.info import BaseInfo
 from gardenerd.service.finding import Finding, check_text
 from gardenerd.service.remembering import remember
 from gardenerd.service.selection import Selection
-from gardenerd.service.writing import Say, write
+from gardenerd.service.serving import Serving
+from gardenerd.service.writing import Say, writer_of
 from gardenerd.settings import Settings
 from gardenerd.store.conversations import Conversation, Seen
 from gardenerd.store.projects import Project
 from gardenerd.store.stores import Stores
 from gardenerd.wire.messages import MAX_QUERY_BYTES, Ask
 from gardenerd.workers.child import Child
-from gardenerd.workers.jobs import AnswerQuestion, Generated, Hit, Part, Turn
+from gardenerd.workers.jobs import AdapterRef, AnswerQuestion, Generated, Hit, Part, Turn
 
 # What one line of extracted answer says and how many sources it may quote is extractive's to
 # decide; it chooses among this many hits.
@@ -48,12 +49,14 @@ class Answering:
         stores: Stores,
         finding: Finding,
         selection: Selection,
+        serving: Serving,
         model: Child,
     ) -> None:
         self._settings = settings
         self._stores = stores
         self._finding = finding
         self._selection = selection
+        self._serving = serving
         self._model = model
 
     async def ask(self, wanted: Ask, say: Say) -> Body:
@@ -70,8 +73,13 @@ class Answering:
         before = self._stores.conversations.latest(scope) if wanted.continued else None
         conversation = before or Conversation.begin()
         hits, base = await self._prepare(wanted, conversation, projects)
+        owner = _owner(projects, hits, conversation)
+        adapter = self._selection.adapter(owner, wanted.adapter, base if wanted.model else None)
         if base.chat and (hits or conversation.turns):
-            written = await self._write(wanted, conversation, hits, projects, base, say)
+            written = await self._write(wanted, conversation, hits, base, adapter, say)
+            if not wanted.model:
+                warning = written.generated.warning if written.generated else ""
+                self._selection.served(owner, wanted.adapter, warning)
         else:
             written = _quote(wanted.question, hits)
             say(written.text)
@@ -81,7 +89,7 @@ class Answering:
         for source in shown[len(shown) - written.earlier :]:
             source["earlier"] = True
         generated = written.generated
-        adapter = generated.adapter if generated else None
+        version = generated.adapter if generated else None
         answer, kept = remember(
             self._stores,
             "ask",
@@ -89,9 +97,10 @@ class Answering:
             wanted.question,
             written.text,
             sources=[{k: h[k] for k in ("path", "start_line", "end_line")} for h in shown],
-            adapter=adapter,
-            base=base.name,
-            seen=[(hit.project, hit.path) for hit in written.sources],
+            adapter=version,
+            base=writer_of(base, generated),
+            seen=[(each.project, each.path) for each in (*written.sources, *written.parts)],
+            lost=not self._stores.conversations.stands(conversation),
         )
         if kept:
             self._stores.conversations.record(conversation, answer, scope, _seen(written))
@@ -104,8 +113,8 @@ class Answering:
             "text": written.text,
             "mode": written.mode,
             "sources": shown,
-            "base": base.name,
-            "adapter": adapter,
+            "base": writer_of(base, generated),
+            "adapter": version,
             "warning": _warning(generated),
             "note": note,
             "conversation": {
@@ -131,7 +140,8 @@ class Answering:
         k = max(wanted.k, _ASK_HITS)
         finding = asyncio.create_task(self._finding.hits(query, k, projects))
         try:
-            base = await asyncio.to_thread(self._selection.base, wanted.model)
+            server = None if wanted.model else self._serving.server
+            base = await asyncio.to_thread(self._selection.writer, server, wanted.model)
             if base.chat:
                 await self._model.warm()
             return await finding, base
@@ -143,30 +153,26 @@ class Answering:
         wanted: Ask,
         conversation: Conversation,
         hits: list[Hit],
-        projects: list[Project],
         base: BaseInfo,
+        adapter: AdapterRef | None,
         say: Say,
     ) -> _Written:
         turns = await asyncio.to_thread(self._turns, conversation)
-        found = hits or [hit for turn in turns for hit in turn.sources]
-        owners = [each for each in projects if len(projects) == 1 or each.id == found[0].project]
-        owner = owners[0] if owners else None
-        other = base if wanted.model else None
-        generated = await write(
+        generated = await self._serving.write(
             self._model,
             AnswerQuestion(
                 base=base.folder,
-                adapter=self._selection.adapter(owner, wanted.adapter, other),
+                server=None if wanted.model else self._serving.server,
+                adapter=adapter,
                 question=wanted.question,
                 sources=hits[: wanted.k],
                 turns=turns,
                 max_tokens=self._settings.model.max_new_tokens,
                 max_adapters=self._settings.model.max_adapters,
+                max_memory_mb=self._settings.model.max_memory_mb,
             ),
             say,
         )
-        if other is None:
-            self._selection.served(owner, wanted.adapter, generated.warning)
         own, earlier = _sources(generated, hits, turns)
         return _Written(
             mode="chat",
@@ -227,6 +233,15 @@ class Answering:
             }
             for part in parts
         ]
+
+
+def _owner(projects: list[Project], hits: list[Hit], conversation: Conversation) -> Project | None:
+    """The project whose adapter answers: the only one, else that of the first source."""
+    if len(projects) == 1:
+        return projects[0]
+    found = [hit.project for hit in hits[:1]]
+    found += [seen.project for said in reversed(conversation.turns) for seen in said.seen]
+    return next((project for project in projects if project.id in found[:1]), None)
 
 
 def _quote(question: str, hits: list[Hit]) -> _Written:

@@ -12,11 +12,11 @@ import msgspec
 from gardenerd.core.secrets import redact
 from gardenerd.core.suggestions import likeness
 from gardenerd.errors import NotFoundError, RefusedError
-from gardenerd.models.info import BaseInfo
 from gardenerd.service.finding import Finding
 from gardenerd.service.remembering import remember
 from gardenerd.service.selection import Selection
-from gardenerd.service.writing import Say, write
+from gardenerd.service.serving import Serving
+from gardenerd.service.writing import Say, writer_of
 from gardenerd.settings import Settings
 from gardenerd.store.projects import Project
 from gardenerd.store.stores import Stores
@@ -54,12 +54,14 @@ class Completing:
         stores: Stores,
         finding: Finding,
         selection: Selection,
+        serving: Serving,
         model: Child,
     ) -> None:
         self._settings = settings
         self._stores = stores
         self._finding = finding
         self._selection = selection
+        self._serving = serving
         self._model = model
         self._late: set[asyncio.Task[list[Hit]]] = set()
         """Searches for completions; one that is late may still be under way."""
@@ -75,23 +77,25 @@ class Completing:
         if not 1 <= wanted.n <= _MAX_VARIANTS:
             raise RefusedError(f"--n must be within [1, {_MAX_VARIANTS}], not {wanted.n}")
         path = Path(wanted.path)
-        prefix, suffix = await asyncio.to_thread(_split, path, wanted.line, wanted.column)
+        prefix, suffix = await asyncio.to_thread(split, path, wanted.line, wanted.column)
         found = self._stores.projects.containing(path.resolve())
         project = found[0] if found else None
-        base = await asyncio.to_thread(self._selection.base)
+        base = await asyncio.to_thread(self._selection.writer, self._serving.server)
         around = None
         if found is not None and base.fim and self._settings.model.repository_context:
             around = await self._around(*found, prefix)
-        generated = await write(
+        generated = await self._serving.write(
             self._model,
             CompleteCode(
                 base=base.folder,
+                server=self._serving.server,
                 adapter=self._selection.adapter(project, wanted.adapter),
                 path=found[1] if found else path.name,
                 prefix=prefix,
                 suffix=suffix,
                 max_tokens=wanted.max_tokens or self._settings.model.max_new_tokens,
                 max_adapters=self._settings.model.max_adapters,
+                max_memory_mb=self._settings.model.max_memory_mb,
                 around=around,
                 variants=wanted.n,
                 seed=wanted.seed,
@@ -104,11 +108,12 @@ class Completing:
             lines = (prefix + suffix).splitlines()
             alike, _ = await asyncio.to_thread(likeness, generated.text, lines, wanted.line)
             place = [{"path": found[1], "line": wanted.line, "alike": alike}]
-        completions = self._remember(wanted, project, base, generated, place)
+        name = writer_of(base, generated)
+        completions = self._remember(wanted, project, name, generated, place)
         return {
             **completions[0],
             "adapter": generated.adapter,
-            "base": base.name,
+            "base": name,
             "seconds": generated.seconds,
             "warning": generated.warning,
             "completions": completions,
@@ -141,6 +146,7 @@ class Completing:
                 adapter=self._selection.adapter(project, wanted.adapter),
                 paths=wanted.paths,
                 max_adapters=self._settings.model.max_adapters,
+                max_memory_mb=self._settings.model.max_memory_mb,
             ),
             Scores,
         )
@@ -190,7 +196,7 @@ class Completing:
         self,
         wanted: Complete,
         project: Project | None,
-        base: BaseInfo,
+        base: str,
         generated: Generated,
         place: list[Body],
     ) -> list[Body]:
@@ -214,14 +220,14 @@ class Completing:
                 text,
                 sources=place if number == 0 else [],
                 adapter=generated.adapter,
-                base=base.name,
+                base=base,
                 seen=seen,
             )
             told.append({"answer": answer, "text": text, "tokens": tokens, "stop": stop})
         return told
 
 
-def _split(path: Path, line: int, column: int | None) -> tuple[str, str]:
+def split(path: Path, line: int, column: int | None) -> tuple[str, str]:
     """What stands before and after a place: ``line`` from 1, ``column`` from 0, None: line end.
 
     Secrets in it are masked, as in the index: nothing that a model writes or that is kept of it

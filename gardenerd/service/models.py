@@ -13,7 +13,7 @@ import psutil
 
 from gardenerd.errors import ModelError, RefusedError
 from gardenerd.models import catalogue, estimate, fit, shelf
-from gardenerd.models.check import check
+from gardenerd.models.check import check, least_bytes
 from gardenerd.models.info import BaseInfo, find_base, inspect, kept_digest, read_config
 from gardenerd.models.origin import Origin, matches, read_origin
 from gardenerd.paths import Home
@@ -69,6 +69,8 @@ class Models:
             model["recommended"] = model["name"] == recommended
             needed = model["serve_bytes"]
             model["fits"] = None if needed is None else needed <= limit
+            least = model.pop("least_bytes")
+            model["allowed"] = None if least is None else least <= self._allowed
         return {"models": found, "recommended": recommended, "memory_bytes": limit}
 
     async def show(self, name: str | None) -> dict[str, Any]:
@@ -101,7 +103,7 @@ class Models:
         """
         _refuse_gguf(name)
         self._refuse_while_pulled(name)
-        return await self._switching.use(name, await self._limit())
+        return await self._switching.use(name, await self._limit(), self._allowed)
 
     async def remove(self, name: str) -> dict[str, Any]:
         """Delete a pulled model; its adapters stay, for it may be pulled again.
@@ -118,7 +120,7 @@ class Models:
             )
         freed = await asyncio.to_thread(shelf.remove, folders, self._home)
         return {
-            "message": f"{name} is removed; {freed / 1e9:.2f} GB are free again",
+            "message": f"{name} is removed; {_size(freed)} are free again",
             "name": name,
             "bytes": freed,
         }
@@ -194,6 +196,7 @@ class Models:
             "serve_bytes": estimate.serving(
                 config, info.parameters, bytes_each=fit.whole_bytes(info.bytes)
             ),
+            "least_bytes": least_bytes(config, info.parameters, info.bytes),
             "chat": info.chat,
             "fim": info.fim,
             "revision": origin.revision if origin else "",
@@ -210,7 +213,7 @@ class Models:
         folder = Path(info.folder)
         config = read_config(folder)
         origin = read_origin(folder)
-        choice = fit.choose(config, info.parameters, info.bytes, found)
+        choice = fit.choose(config, info.parameters, info.bytes, found, self._allowed)
         bytes_each = 2 if found.processor_bfloat16 or found.cuda or found.apple_bytes else 4
         return {
             **msgspec.to_builtins(info),
@@ -248,6 +251,11 @@ class Models:
         self._hardware = await self._fetcher.call(LookAtHardware(), Hardware)
         return self._hardware
 
+    @property
+    def _allowed(self) -> int:
+        """Bytes that the model worker may hold."""
+        return self._settings.model.max_memory_mb * 1_000_000
+
     async def _limit(self) -> int:
         """Bytes of memory that a model may take. torch is asked where a GPU may have more."""
         if self._hardware is None and _NVIDIA.exists():
@@ -269,6 +277,7 @@ _NOTHING: dict[str, Any] = {
     "bytes": None,
     "parameters": None,
     "serve_bytes": None,
+    "least_bytes": None,
     "chat": None,
     "fim": None,
     "revision": "",
@@ -285,6 +294,7 @@ def _offered(offer: catalogue.Offer) -> dict[str, Any]:
         "bytes": offer.bytes,
         "parameters": offer.parameters,
         "serve_bytes": catalogue.needs(offer)[0],
+        "least_bytes": least_bytes(offer.config, offer.parameters, offer.bytes),
         "chat": True,
         "fim": True,
         "licence": offer.licence,
@@ -303,5 +313,9 @@ def _pulled(name: str, fetched: Fetched, serves: bool) -> str:
     revision = fetched.revision[:12]
     if not fetched.received and not fetched.replaced:
         return f"{name} is here already, at {revision}"
-    said = f"{name} is here, {fetched.bytes / 1e9:.2f} GB at {revision}, every digest as promised"
+    said = f"{name} is here, {_size(fetched.bytes)} at {revision}, every digest as promised"
     return said if serves else f"{said}; gardenerctl model use {name}"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 10**9 else f"{count / 1e6:.0f} MB"

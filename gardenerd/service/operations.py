@@ -17,6 +17,7 @@ from gardenerd.paths import Home
 from gardenerd.service import covering, embeddings, rewards, versions
 from gardenerd.service.answering import Answering
 from gardenerd.service.completing import Completing
+from gardenerd.service.exporting import Exporting
 from gardenerd.service.finding import Finding
 from gardenerd.service.forgetting import Forgetting
 from gardenerd.service.indexing import ASKED, Indexing
@@ -46,6 +47,7 @@ class Operations:
         indexing: Indexing,
         finding: Finding,
         answering: Answering,
+        exporting: Exporting,
         completing: Completing,
         forgetting: Forgetting,
         learning: Learning,
@@ -61,6 +63,7 @@ class Operations:
         self._indexing = indexing
         self._finding = finding
         self._answering = answering
+        self._exporting = exporting
         self._completing = completing
         self._forgetting = forgetting
         self._learning = learning
@@ -95,6 +98,7 @@ class Operations:
             messages.Cancel: self._cancel,
             messages.Rollback: self._rollback,
             messages.ManageAdapter: self._manage_adapter,
+            messages.Export: self._export,
             messages.Adapters: self._adapters,
             messages.Embeddings: self._embeddings,
             messages.TuneEmbedding: self._tune_embedding,
@@ -287,6 +291,10 @@ class Operations:
             self._stores.adapters.pin(project.id, wanted.version, wanted.action == "pin")
         done = {"pin": "is pinned", "unpin": "is no longer pinned", "rm": "is removed"}
         return {"message": f"{wanted.version} {done[wanted.action]}", "version": wanted.version}
+
+    async def _export(self, wanted: messages.Export, exchange: Exchange) -> dict[str, Any]:
+        project = None if wanted.version == "base" else self._one(wanted.project)
+        return await self._exporting.export(wanted, project, exchange.progress)
 
     async def _adapters(self, wanted: messages.Adapters, _: Exchange) -> dict[str, Any]:
         named = self._stores.projects.get(wanted.project).id if wanted.project else None

@@ -22,6 +22,7 @@ def remember(
     adapter: str | None,
     base: str,
     seen: Iterable[tuple[str, str]] = (),
+    lost: bool = False,
 ) -> tuple[str, bool]:
     """Keep an answer; gives its id, and whether its text is kept too.
 
@@ -29,10 +30,11 @@ def remember(
 
     Args:
         seen: projects and paths of all that the model was shown beside its sources.
+        lost: it was shown something else that was forgotten meanwhile.
     """
     answer = secrets.token_hex(4)
     places = {*seen, *((project, source["path"]) for source in sources if project is not None)}
-    forgotten = any(stores.forgotten.covering(owner, path) for owner, path in places)
+    forgotten = lost or any(stores.forgotten.covering(owner, path) for owner, path in places)
     if forgotten:
         question, text, sources = "", "", []
     stores.feedback.record_answer(

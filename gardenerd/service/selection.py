@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from gardenerd.errors import NotFoundError
+import msgspec
+
+from gardenerd.errors import ModelError, NotFoundError
 from gardenerd.models.info import BaseInfo
 from gardenerd.paths import Home
 from gardenerd.service.base import BaseInUse
 from gardenerd.store.projects import Project
 from gardenerd.store.stores import Stores
-from gardenerd.workers.jobs import AdapterRef
+from gardenerd.workers.jobs import AdapterRef, ServerRef
 
 CURRENT = "current"
 """What serves, whichever version that is."""
@@ -33,6 +35,30 @@ class Selection:
         """
         return (BaseInUse(name, self._home) if name else self._base).info()
 
+    def writer(self, server: ServerRef | None, name: str | None = None) -> BaseInfo:
+        """What writes: the base (see :meth:`base`), or the model of ``server``, which can all that
+        is asked of it as far as is known here; then the base itself need not be there.
+
+        Raises:
+            ModelError: the base writes, and is missing or damaged.
+        """
+        if server is None:
+            return self.base(name)
+        told = server.name or server.url
+        try:
+            return msgspec.structs.replace(self.base(), name=told, chat=True, fim=True)
+        except ModelError:
+            return BaseInfo(
+                name=told,
+                folder="",
+                chat=True,
+                fim=True,
+                fingerprint="",
+                architecture="",
+                parameters=0,
+                bytes=0,
+            )
+
     def adapter(
         self, project: Project | None, named: str, base: BaseInfo | None = None
     ) -> AdapterRef | None:
@@ -40,8 +66,7 @@ class Selection:
 
         Args:
             named: a version, ``base`` or ``none``, or ``current``.
-            base: another one than that in use: what serves belongs to it only if it was trained on
-                it, which is no mistake of anybody.
+            base: another one than that in use: what is current is what serves when it does.
 
         Raises:
             NotFoundError: no such version, or no project to have it.
@@ -57,14 +82,22 @@ class Selection:
             )
         version: str | None = named
         if named == CURRENT:
-            version = self._stores.adapters.serving(project.id)
+            version = self._current(project, base)
             if version is None:
                 return None
         assert version is not None
-        found = self._stores.adapters.get(project.id, version)
-        if named == CURRENT and base is not None and found.fingerprint != base.fingerprint:
-            return None
+        self._stores.adapters.get(project.id, version)
         return AdapterRef(version=version, folder=str(self._home.adapter(project.id, version)))
+
+    def _current(self, project: Project, base: BaseInfo | None) -> str | None:
+        serving = self._stores.adapters.serving(project.id)
+        if base is None:
+            return serving
+        for adapter in self._stores.adapters.all(project.id):
+            known = adapter.version == serving or adapter.waits == "serving"
+            if known and adapter.fingerprint == base.fingerprint:
+                return adapter.version
+        return None
 
     def served(self, project: Project | None, named: str, warning: str) -> None:
         """Keep for the status what came of a request to the adapter in service."""

@@ -51,12 +51,13 @@ class Switching:
             return
         self._change(info, known)
 
-    async def use(self, name: str, limit: int) -> dict[str, Any]:
+    async def use(self, name: str, limit: int, allowed: int) -> dict[str, Any]:
         """Let the base ``name`` serve from the next request on. A run under way ends: it would
         train for the base that is left.
 
         Args:
-            limit: bytes of memory that a model may take to serve.
+            limit: bytes of memory that there are.
+            allowed: ... and that the model worker may hold.
 
         Raises:
             ModelError: there is none, it is damaged, or will not fit in memory.
@@ -64,7 +65,7 @@ class Switching:
         """
         if await asyncio.to_thread(shelf.same, name, self._base.name, self._home):
             return {"message": f"{self._base.name} serves already", "changed": False}
-        info = await asyncio.to_thread(self._checked, name, limit)
+        info = await asyncio.to_thread(self._checked, name, limit, allowed)
         text = await asyncio.to_thread(self._config, name)
         ended: list[str] = []
         while self._learning.loop.busy:
@@ -75,19 +76,21 @@ class Switching:
         durable.write_file(self._home.config, text.encode())
         before, self._base.name = self._base.name, name
         back = self._change(info, before)
+        waiting = sum(bool(adapter.waits) for adapter in self._stores.adapters.all())
         return {
-            "message": _told(name, before, back, ended),
+            "message": _told(name, before, back, waiting, ended),
             "changed": True,
             "base": name,
             "before": before,
             "serving": back,
+            "waiting": waiting,
             "ended": ended,
         }
 
-    def _checked(self, name: str, limit: int) -> BaseInfo:
+    def _checked(self, name: str, limit: int, allowed: int) -> BaseInfo:
         folder = find_base(name, self._home)
         check(folder)
-        require_room(folder, name, limit)
+        require_room(folder, name, limit, allowed)
         return inspect(folder, name=name, cache=self._base.fingerprints)
 
     def _config(self, name: str) -> str:
@@ -118,13 +121,16 @@ class Switching:
         return back
 
 
-def _told(name: str, before: str, back: dict[str, str], ended: list[str]) -> str:
+def _told(name: str, before: str, back: dict[str, str], waiting: int, ended: list[str]) -> str:
     parts = [f"{name} serves from the next request on (before: {before})"]
     if ended:
         parts.append(f"run {', '.join(ended)} was ended")
     if back:
         serving = ", ".join(f"{version} of {project}" for project, version in back.items())
         parts.append(f"its adapters are back: {serving}")
-    else:
-        parts.append("adapters of the other wait for it to come back; a first run is due")
+    if waiting:
+        kept = f"{waiting} adapter{'s' * (waiting > 1)} of another base"
+        parts.append(f"{kept} kept until that serves again")
+        if not back:
+            parts.append("a first run is due")
     return "; ".join(parts)

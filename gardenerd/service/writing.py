@@ -6,10 +6,18 @@ from collections.abc import Callable
 
 import msgspec
 
+from gardenerd.models.info import BaseInfo
 from gardenerd.workers.child import Child
 from gardenerd.workers.jobs import AnswerQuestion, CompleteCode, Generated, TextPiece
 
 Say = Callable[[str], None]
+
+
+def writer_of(base: BaseInfo, generated: Generated | None) -> str:
+    """The name of the model that wrote: the base's, or that of a server's."""
+    if generated is None or generated.base == base.folder:
+        return base.name
+    return generated.base
 
 
 async def write(model: Child, job: AnswerQuestion | CompleteCode, say: Say) -> Generated:

@@ -43,6 +43,8 @@ class Conversation(msgspec.Struct, kw_only=True, frozen=True):
     """The last ones, oldest first; none yet in one that begins."""
     length: int
     """Turns in all, also those that are not given here."""
+    first: int = 1
+    """The number of the first one that is given."""
 
     @classmethod
     def begin(cls) -> Conversation:
@@ -80,7 +82,7 @@ class Conversations:
             )
             for row in reversed(rows)
         ]
-        return Conversation(id=id, turns=turns, length=rows[0]["number"])
+        return Conversation(id=id, turns=turns, length=rows[0]["number"], first=rows[-1]["number"])
 
     def record(self, conversation: Conversation, answer: str, scope: str, seen: list[Seen]) -> None:
         """Add a recorded answer as the next turn.
@@ -98,6 +100,14 @@ class Conversations:
                 "AND (conversation != ? OR number <= ?)",
                 (scope, conversation.id, number - _SHOWN_TURNS),
             )
+
+    def stands(self, conversation: Conversation) -> bool:
+        """Whether the turns that were given are still there: none of them was forgotten since."""
+        left = self._database.value(
+            "SELECT count(*) FROM turns WHERE conversation = ? AND number BETWEEN ? AND ?",
+            (conversation.id, conversation.first, conversation.length),
+        )
+        return left >= len(conversation.turns)
 
     def after(self, answers: Iterable[str]) -> list[str]:
         """The answers that were given with one of ``answers`` in view: what came after it in its

@@ -242,6 +242,19 @@ class ManageAdapter(Operation, kw_only=True):
     project: str | None = None
 
 
+class Export(Operation, kw_only=True):
+    """Write ``version`` (``base`` for the bare one, ``current`` for what serves) into the folder
+    ``target`` (absolute, empty or not there), with progress meanwhile. ``lora``: as GGUF, the
+    adapter by itself."""
+
+    op: ClassVar[str] = "export"
+    version: str
+    format: Literal["peft", "merged", "gguf", "ollama"]
+    target: str
+    project: str | None = None
+    lora: bool = False
+
+
 class Adapters(Operation, kw_only=True):
     op: ClassVar[str] = "adapters"
     project: str | None = None

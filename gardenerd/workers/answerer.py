@@ -10,13 +10,18 @@ import threading
 import warnings
 from typing import TYPE_CHECKING
 
-from gardenerd import logs
+from gardenerd import logs, settings
 from gardenerd.paths import find_home
 from gardenerd.workers.harness import Context, Harness, child_arguments
-from gardenerd.workers.jobs import Generated, ModelJob, Scores
+from gardenerd.workers.jobs import Done, Generated, ModelJob, Scores
 
 if TYPE_CHECKING:
     from gardenerd.answer.engine import Engine
+
+
+# Jobs under way: what the model computes together (answer/local/scheduler.py), and some that wait
+# for it or score.
+_ABREAST = 12
 
 
 class _Answerer:
@@ -27,9 +32,12 @@ class _Answerer:
         self._lock = threading.Lock()
 
     def warm_up(self) -> None:
-        self._ready()
+        home = find_home()
+        engine = self._ready()
+        if settings.load(home.config).model.backend == "transformers":
+            engine.warm()
 
-    def handle(self, job: ModelJob, context: Context) -> Generated | Scores:
+    def handle(self, job: ModelJob, context: Context) -> Generated | Scores | Done:
         engine = self._ready()
         context.check()
         return engine.handle(job, context)
@@ -50,7 +58,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning)
     answerer = _Answerer()
     threading.Thread(target=answerer.warm_up, name="warm-up", daemon=True).start()
-    Harness[ModelJob](endpoint, ModelJob, answerer.handle).serve()
+    Harness[ModelJob](endpoint, ModelJob, answerer.handle, abreast=_ABREAST).serve()
 
 
 if __name__ == "__main__":

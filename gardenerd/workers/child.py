@@ -51,13 +51,14 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-Kind = Literal["index", "search", "model", "train", "tune", "fetch"]
+Kind = Literal["index", "search", "model", "train", "tune", "export", "fetch"]
 MODULES: dict[Kind, str] = {
     "index": "gardenerd.workers.indexer",
     "search": "gardenerd.workers.searcher",
     "model": "gardenerd.workers.answerer",
     "train": "gardenerd.workers.trainer",
     "tune": "gardenerd.workers.tuner",
+    "export": "gardenerd.workers.exporter",
     "fetch": "gardenerd.workers.fetcher",
 }
 
@@ -180,11 +181,7 @@ class Child:
                 await self.stop()
 
     async def warm(self) -> None:
-        """Have the process there, for a job that comes soon.
-
-        Raises:
-            WorkerError: it could not be started.
-        """
+        """Have the process there, for a job that comes soon; raises WorkerError if it cannot."""
         self._callers += 1
         try:
             await self._ensure()
@@ -244,24 +241,28 @@ class Child:
 
     async def stop(self, *, grace: float = _LEAVE_SECONDS) -> None:
         """Let the child leave, kill it after ``grace`` seconds; its memory is free on return."""
-        process = self._process
-        if process is None or self._leaving:
+        if self._process is None or self._leaving:
             return
         self._leaving = True
         try:
-            if self._frozen:
-                self.thaw()
-            with contextlib.suppress(WorkerError):
-                await self._send(process, Leave())
-            try:
-                async with asyncio.timeout(grace):
-                    await process.popen.wait()
-            except TimeoutError:
-                self._signal_group(process, signal.SIGKILL)
-                await process.popen.wait()
-            await self._bury(process, WorkerError(f"the {self.kind} worker was stopped"))
+            async with self._starting:  # who comes meanwhile waits, and gets another process
+                await self._end(self._process, grace)
         finally:
             self._leaving = False
+
+    async def _end(self, process: _Process | None, grace: float) -> None:
+        if process is None:  # it ended by itself meanwhile
+            return
+        if self._frozen:
+            self.thaw()
+        with contextlib.suppress(WorkerError):
+            await self._send(process, Leave())
+        try:
+            await asyncio.wait_for(process.popen.wait(), grace)
+        except TimeoutError:
+            self._signal_group(process, signal.SIGKILL)
+            await process.popen.wait()
+        await self._bury(process, WorkerError(f"the {self.kind} worker was stopped"))
 
     async def reap_when_idle(self, now: float) -> None:
         """Stop the child when it had no work for ``keep_alive`` seconds (``now`` is monotonic)."""

@@ -1,8 +1,8 @@
 """What every child process shares: its socket, its lanes of work, its end.
 
 The main thread owns the socket and never works, so that a ping or a cancellation is answered while
-a job runs. Each lane is one thread that takes its jobs in order; two lanes let a search pass while
-files are being indexed.
+a job runs. Each lane takes its jobs in order, one at a time or as many as its process can do
+abreast; two lanes let a search pass while files are being indexed.
 """
 
 from __future__ import annotations
@@ -77,6 +77,7 @@ class Harness(Generic[J]):
         jobs: a tagged union of :class:`Job` types.
         handle: does one job and returns its answer; called in the job's lane.
         lane: names the lane of a job; all in one by default.
+        abreast: jobs of one lane at a time, each in a thread of its own.
         on_terminate: called on SIGTERM, in the main thread; default: leave at once.
     """
 
@@ -87,6 +88,7 @@ class Harness(Generic[J]):
         handle: Callable[[J, Context], msgspec.Struct],
         *,
         lane: Callable[[J], str] = lambda _job: "main",
+        abreast: int = 1,
         on_terminate: Callable[[], None] | None = None,
     ) -> None:
         self._endpoint = endpoint
@@ -94,6 +96,7 @@ class Harness(Generic[J]):
         self._frames = msgspec.json.Decoder(ToChild)
         self._handle = handle
         self._lane = lane
+        self._abreast = abreast
         self._on_terminate = on_terminate
         self._lanes: dict[str, queue.SimpleQueue[tuple[str, J, Context]]] = {}
         self._running: dict[str, Context] = {}
@@ -157,9 +160,10 @@ class Harness(Generic[J]):
         name = self._lane(job)
         if name not in self._lanes:
             self._lanes[name] = queue.SimpleQueue()
-            threading.Thread(
-                target=self._work, args=(self._lanes[name],), name=name, daemon=True
-            ).start()
+            for _ in range(self._abreast):
+                threading.Thread(
+                    target=self._work, args=(self._lanes[name],), name=name, daemon=True
+                ).start()
         self._running[job_id] = context
         self._lanes[name].put((job_id, job, context))
 

@@ -7,6 +7,7 @@ secret scan found is masked before a text leaves the reader.
 
 from __future__ import annotations
 
+import os
 from typing import Literal
 
 import msgspec
@@ -235,6 +236,22 @@ class AdapterRef(msgspec.Struct, kw_only=True, frozen=True):
     folder: str
 
 
+class ServerRef(msgspec.Struct, kw_only=True, frozen=True):
+    """A model server that answers instead of the base; as the settings say (``model.*``)."""
+
+    kind: Literal["ollama", "openai"]
+    url: str
+    name: str = ""
+    window: int = 0
+    key_env: str = ""
+    allow_remote: bool = False
+    keep_alive: str = "5m"
+
+    def key(self) -> str | None:
+        """What the server is shown, from this process's environment; it is nowhere kept."""
+        return os.environ.get(self.key_env) if self.key_env else None
+
+
 class Excerpt(msgspec.Struct, kw_only=True, frozen=True):
     """Some lines of another file."""
 
@@ -259,12 +276,15 @@ class CompleteCode(Job, kw_only=True, frozen=True):
     """Fill in between ``prefix`` and ``suffix``. Updates are :class:`TextPiece`, of the first."""
 
     base: str
+    """Its folder; with a ``server`` only adapters belong to it."""
+    server: ServerRef | None = None
     adapter: AdapterRef | None
     path: str
     prefix: str
     suffix: str
     max_tokens: int = 128
     max_adapters: int = 3
+    max_memory_mb: int = 4_096
     around: Surroundings | None = None
     variants: int = 1
     """Completions that differ, at most: the likeliest, then others that are drawn by chance."""
@@ -284,6 +304,7 @@ class AnswerQuestion(Job, kw_only=True, frozen=True):
     """Answer with a chat model from ``sources``. Updates are :class:`TextPiece`."""
 
     base: str
+    server: ServerRef | None = None
     adapter: AdapterRef | None
     question: str
     sources: list[Hit]
@@ -291,6 +312,7 @@ class AnswerQuestion(Job, kw_only=True, frozen=True):
     """What was said before, oldest first."""
     max_tokens: int = 256
     max_adapters: int = 3
+    max_memory_mb: int = 4_096
 
 
 class ScoreTexts(Job, kw_only=True, frozen=True):
@@ -301,6 +323,13 @@ class ScoreTexts(Job, kw_only=True, frozen=True):
     paths: list[str]
     """Absolute."""
     max_adapters: int = 3
+    max_memory_mb: int = 4_096
+
+
+class SweepServer(Job, kw_only=True, frozen=True):
+    """Delete the adapters at a server whose version is no more here; answered by :class:`Done`."""
+
+    server: ServerRef
 
 
 class TextPiece(msgspec.Struct, kw_only=True, frozen=True):
@@ -335,6 +364,7 @@ class Generated(msgspec.Struct, kw_only=True, frozen=True):
     tokens: int
     stop: Literal["end", "length", "cancelled"]
     base: str
+    """The folder of the base, or the name of a server's model."""
     adapter: str | None
     """The version that served, or None for the bare base."""
     warning: str = ""
@@ -366,4 +396,4 @@ class Scores(msgspec.Struct, kw_only=True, frozen=True):
 
 TableJob = IndexFiles | RemoveProject | ForgetPlace | OptimizeIndex | CheckIndex
 IndexJob = TableJob | ReadSubjects | Harvest | ReadTexts
-ModelJob = CompleteCode | AnswerQuestion | ScoreTexts
+ModelJob = CompleteCode | AnswerQuestion | ScoreTexts | SweepServer

@@ -62,7 +62,7 @@ def test_a_conversation_goes_on_word_for_word() -> None:
     assert third.messages[:4] == second.messages
 
 
-def test_the_oldest_turns_go_first_and_the_last_one_goes_without_its_sources() -> None:
+def test_the_oldest_turns_go_first_and_of_the_last_one_its_sources() -> None:
     long = hit("l.py", 1, "\n".join(f"word{n}" for n in range(100)))
     turns = [Turn(question=f"q{n}", answer=f"a{n}", sources=[long] * (n == 2)) for n in range(3)]
     made = composed("now?", BESIDE + 400, turns)
@@ -70,9 +70,11 @@ def test_the_oldest_turns_go_first_and_the_last_one_goes_without_its_sources() -
     made = composed("now?", BESIDE + 310, turns)
     assert made.dropped == 1
     assert [m["content"] for m in made.messages if m["role"] == "assistant"] == ["a1", "a2"]
-    made = composed("now?", BESIDE + 150, turns)
-    assert "l.py" not in str(made.messages)
-    assert made.messages[-2]["content"] == "a2"
+    for room, cut in ((150, True), (70, False)):
+        made = composed("now?", BESIDE + room, turns)
+        assert [m["content"] for m in made.messages if m["role"] == "assistant"] == ["a2"]
+        assert ('path="l.py" lines="1-' in made.messages[1]["content"]) is cut
+        assert 'lines="1-100"' not in made.messages[1]["content"]
 
 
 @given(
@@ -103,3 +105,11 @@ def test_a_template_without_a_system_role_gets_its_text_in_the_first_turn() -> N
     assert [turn["role"] for turn in folded] == ["user", "assistant", "user"]
     assert folded[0]["content"].startswith(SYSTEM)
     assert folded[-1]["content"].endswith("Question: why?")
+
+
+def test_one_source_leaves_room_for_others() -> None:
+    long = [hit(f"{name}.py", 1, "\n".join(f"word{n}" for n in range(300))) for name in "abc"]
+    made = compose("why?", long, budget=BESIDE + 600, count=words, clean=str)
+    assert [source.path for source in made.sources] == ["a.py", "b.py", "c.py"]
+    assert [source.start_line for source in made.sources] == [1, 1, 1]
+    assert made.sources[0].end_line > made.sources[1].end_line > 50

@@ -137,6 +137,7 @@ _NEEDED = {
     "complete": ["f:1"],
     "score": ["f"],
     "why": ["f"],
+    "export": ["v1", "d", "--format", "peft"],
 }
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +82,11 @@ def talk(garden: Garden) -> None:
     again = [part for part in second["context"] if part["turn"] == 0]
     assert [part["kind"] for part in again] == [*kinds[1:], "turn"]
     assert again[0]["path"] == first["context"][1]["path"]
-    third = ask(garden)
-    assert third["conversation"]["id"] != first["conversation"]["id"]
-    assert ask(garden, "--continue")["conversation"] == {**third["conversation"], "turn": 2}
-    shown = garden.run("ask", "why?", "--no-stream", "--context")
-    assert "instructions" in shown.stdout and "of 2,048" in shown.stdout
+    third = garden.run("ask", "why?", "--no-stream", "--context")
+    assert "instructions" in third.stdout and "of 2,048" in third.stdout
+    talk = ask(garden, "--continue")["conversation"]
+    assert talk["turn"] == 2
+    assert talk["id"] != first["conversation"]["id"]
 
 
 def choose(garden: Garden, other: Path) -> None:
@@ -134,6 +136,12 @@ def complete(garden: Garden, project: Path) -> None:
 
     until(shows_others, 60)
     assert all(part["path"] != "shop/shipping.py" and part["tokens"] > 0 for part in found)
+    (search,) = [each["pid"] for each in garden.json("ps")["workers"] if each["kind"] == "search"]
+    os.kill(search, signal.SIGSTOP)
+    try:  # none are waited for
+        assert garden.json("complete", place, "--max-tokens", "2")["context"] == []
+    finally:
+        os.kill(search, signal.SIGCONT)
 
 
 def refuse(garden: Garden, id: str) -> None:

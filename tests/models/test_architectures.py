@@ -20,7 +20,7 @@ from gardenerd.train import lora
 from gardenerd.train import model as adapted
 from gardenerd.workers.jobs import AdapterRef
 from gardenerd.workers.train_jobs import Hyperparameters
-from tests.tiny_models import Architecture, make_base
+from tests.tiny_models import Architecture, make_adapter, make_base
 
 # peft asks transformers by a name that it will change; the trainer's log leaves this out too.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -83,7 +83,7 @@ def test_an_adapter_trains_on_every_projection_and_serves(case: Any, tmp_path: P
     served = adapters.attach(fresh, tmp_path / "adapter", name="one")
     assert nll.score(fresh, [TEXT], model=served)[0].nats < before
 
-    backend = LocalBackend(folder, cache=None)
+    backend = LocalBackend(folder, cache=None, max_memory_mb=4_096)
     ref = AdapterRef(version="v1", folder=str(tmp_path / "adapter"))
     with backend.open(ref, max_adapters=1) as session:
         assert session.warning == ""
@@ -122,6 +122,20 @@ def _card(base: Base) -> Card:
         data_digest="",
         created="2026-01-01T00:00:00Z",
     )
+
+
+@pytest.mark.skipif(not check.has_four_bit(), reason="bitsandbytes is not installed")
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+def test_four_bits_serve_with_an_adapter(tmp_path: Path) -> None:
+    folder = make_base(tmp_path / "base", width=128)
+    packed = load_base(folder, dtype=torch.bfloat16, four_bit=True)
+    kinds = {type(layer).__name__ for layer in packed.model.modules()}
+    assert "Linear4bit" in kinds
+    bare = nll.score(packed, [TEXT])[0].nats
+    whole = nll.score(load_base(folder), [TEXT])[0].nats
+    assert abs(bare - whole) < 0.3 * whole
+    served = adapters.attach(packed, make_adapter(folder, tmp_path / "adapter"), name="one")
+    assert nll.score(packed, [TEXT], model=served)[0].nats != bare
 
 
 def flip(folder: Path) -> None:

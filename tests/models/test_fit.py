@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import pytest
 
 from gardenerd.errors import ModelError
@@ -55,6 +56,21 @@ def test_what_is_there_decides(
 def test_a_model_of_a_few_megabytes_is_exact() -> None:
     config = {"num_hidden_layers": 2, "hidden_size": 64, "vocab_size": 400}
     assert fit.choose(config, 100_000, 400_000, PLAIN).precision == "float32"
+
+
+def test_four_bits_keep_a_model_under_what_the_worker_may_hold() -> None:
+    middle = catalogue.OFFERS[2]
+    found = msgspec.structs.replace(PLAIN, four_bit=True)
+
+    def under(limit: int, found: Hardware = found) -> str:
+        return fit.choose(
+            middle.config, middle.parameters, middle.bytes, found, limit * 10**9
+        ).precision
+
+    assert [under(limit) for limit in (8, 4)] == ["bfloat16", "4bit"]
+    assert under(4, PLAIN) == "bfloat16"
+    card = msgspec.structs.replace(found, cuda=gpu(20))
+    assert [under(limit, card) for limit in (8, 4)] == ["bfloat16", "4bit"]
 
 
 def test_short_memory_is_told_and_the_processor_is_used() -> None:

@@ -193,7 +193,7 @@ def test_what_does_not_fit_is_refused_with_figures(job: FetchModel, hub: FakeHub
 
 
 def test_an_unknown_revision_and_a_hub_that_is_away(job: FetchModel, hub: FakeHub) -> None:
-    with pytest.raises(ModelError, match="at v9: Invalid rev id"):
+    with pytest.raises(ModelError, match="garden/tiny has no revision v9"):
         fetch(msgspec.structs.replace(job, revision="v9"))
     with pytest.raises(ModelError, match="cannot be reached"):
         fetch(msgspec.structs.replace(job, endpoint="http://127.0.0.1:9"))

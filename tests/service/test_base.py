@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from gardenerd.errors import RefusedError
+from gardenerd.paths import Home
 from gardenerd.service import backlog, versions
-from gardenerd.service.base import CHANGED
+from gardenerd.service.base import CHANGED, BaseInUse
+from gardenerd.service.selection import Selection
 from gardenerd.store.adapters import Adapter
 from gardenerd.store.examples import Stored
 from gardenerd.store.stores import Stores
@@ -64,6 +67,24 @@ def test_adapters_wait_for_their_base_and_are_then_what_they_were(stores: Stores
     assert stores.adapters.previous(PROJECT) == "v7"
     stores.adapters.change_base("B", 40.0)
     assert states(stores) == back
+
+
+def test_a_question_to_another_base_is_answered_with_the_adapter_that_serves_there(
+    home: Home, stores: Stores
+) -> None:
+    stores.adapters.promote(adapter(1, "A"), 1.0)
+    stores.adapters.change_base("B", 2.0)
+    stores.adapters.promote(adapter(2, "B"), 3.0)
+    selection = Selection(home=home, stores=stores, base=BaseInUse("seedling", home))
+    project = stores.projects.get(PROJECT)
+
+    def current(base: str | None) -> str | None:
+        described = None if base is None else msgspec.structs.replace(seedling, fingerprint=base)
+        found = selection.adapter(project, "current", described)
+        return found and found.version
+
+    seedling = selection.base()
+    assert [current(base) for base in (None, "A", "B", "C")] == ["v2", "v1", "v2", None]
 
 
 def test_what_was_given_up_meanwhile_does_not_come_back(stores: Stores) -> None:

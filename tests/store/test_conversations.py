@@ -67,6 +67,7 @@ def test_what_was_seen_is_kept_of_the_last_turns_alone(stores: Stores) -> None:
     assert conversation is not None
     assert conversation.length == 20
     assert [turn.question for turn in conversation.turns] == [f"q{n}" for n in range(9, 21)]
+    assert stores.conversations.stands(conversation)
     texts = [row[0] for row in stores.database.rows("SELECT shown FROM turns")]
     assert sum(text != "[]" for text in texts) == 12
 
@@ -76,11 +77,16 @@ def test_a_turn_goes_with_its_answer_and_what_came_after_is_known(stores: Stores
     for number in (1, 2, 3):
         conversation = say(stores, conversation, number)
     say(stores, None, 4)
+    assert conversation is not None
     assert stores.conversations.after(["p2"]) == ["p3"]
+    assert stores.conversations.stands(conversation)
+    assert stores.conversations.stands(Conversation.begin())
     assert stores.conversations.after(["p1", "p2", "none"]) == ["p2", "p3"]
     stores.feedback.forget(["p2", "p3", "p4"])
+    assert not stores.conversations.stands(conversation)
     left = stores.conversations.latest("p")
     assert left is not None
+    assert stores.conversations.stands(left)
     assert [turn.question for turn in left.turns] == ["q1"]
     assert say(stores, left, 5).length == 2
     stores.projects.remove("p")

@@ -115,6 +115,76 @@ def test_adapters_that_push_each_other_out_give_the_same_text_as_before(
     assert worker.complete(base).text not in wide
 
 
+def test_requests_at_a_time_with_several_adapters_and_bases_get_their_own_texts(
+    worker: Worker, folder: Path, base: Path, adapters: list[AdapterRef]
+) -> None:
+    second = make_base(folder / "second", architecture="llama", seed=3)
+    prefixes = [f"def water_{n}(plant):\n" * (1 + n % 4) for n in range(12)]
+    jobs = [
+        CompleteCode(
+            base=str(base if n % 6 else second),
+            adapter=[None, *adapters][n % 4] if n % 6 else None,
+            path="notes.txt",
+            prefix=prefix,
+            suffix="",
+            max_tokens=24,
+            max_adapters=2,
+        )
+        for n, prefix in enumerate(prefixes)
+    ]
+    single = [worker.call(job, Generated) for job in jobs]
+    assert len({each.text for each in single}) == len(jobs)
+
+    async def together() -> list[Generated]:
+        return await asyncio.gather(*(worker.child.call(job, Generated) for job in jobs))
+
+    found = worker.run(together())
+    for alone, beside in zip(single, found, strict=True):
+        assert (beside.text, beside.adapter, beside.warning) == (alone.text, alone.adapter, "")
+
+
+def test_a_short_request_is_answered_while_a_long_one_is_written(
+    worker: Worker, folder: Path, base: Path, adapters: list[AdapterRef]
+) -> None:
+    slow = make_base(folder / "long", window=4_096, width=256)
+    reference = AdapterRef(version="w1", folder=str(make_adapter(slow, folder / "worn")))
+    long = CompleteCode(
+        base=str(slow), adapter=None, path="a.txt", prefix="x", suffix="", max_tokens=2_000
+    )
+    file = folder / "short.py"
+    file.write_text("plant = 1\n")
+    score = ScoreTexts(base=str(slow), adapter=reference, paths=[str(file)])
+    alone = worker.call(score, Scores)
+
+    async def scenario() -> None:
+        started = asyncio.Event()
+        task = asyncio.create_task(
+            worker.child.call(long, Generated, on_update=lambda _: started.set())
+        )
+        await started.wait()
+        short = msgspec.structs.replace(long, adapter=reference, max_tokens=4)
+        answer = await worker.child.call(short, Generated)
+        assert (answer.tokens, answer.adapter) == (4, "w1")
+        beside = await worker.child.call(score, Scores)
+        assert beside.files[0].bits_per_byte == pytest.approx(alone.files[0].bits_per_byte)
+        assert not task.done()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    worker.run(scenario())
+
+
+def test_what_does_not_fit_the_memory_is_refused_with_both_figures(
+    worker: Worker, folder: Path
+) -> None:
+    small = make_base(folder / "small", seed=21)
+    with pytest.raises(ModelError, match=r"needs \d+ MB; .* may hold 256 MB") as caught:
+        worker.complete(small, max_memory_mb=256)  # torch alone takes more
+    assert "model.max_memory_mb" in caught.value.hint
+    assert worker.complete(small).text
+
+
 def test_pieces_that_are_streamed_make_up_the_text(worker: Worker, base: Path) -> None:
     pieces: list[str] = []
     job = CompleteCode(
@@ -212,8 +282,8 @@ def test_a_cancelled_completion_stops_between_two_tokens(worker: Worker, folder:
             await task
 
     worker.run(scenario())
-    # The lane takes jobs in order: an answer means that the cancelled one gave way.
-    assert worker.complete(slow, max_tokens=4).tokens <= 4
+    # Another base is loaded when nothing is under way: the cancelled one gave way.
+    assert worker.complete(folder / "base", max_tokens=4).tokens <= 4
 
 
 def test_text_of_any_language_goes_in_and_comes_out_whole(worker: Worker, base: Path) -> None:

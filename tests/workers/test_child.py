@@ -15,6 +15,7 @@ import zmq.asyncio
 
 from gardenerd.errors import ModelError, WorkerError
 from gardenerd.paths import Home
+from gardenerd.settings import parse_duration
 from gardenerd.workers.child import Child
 from gardenerd.workers.jobs import Done
 from tests.workers.odd_child import Count, Die, Fail, Quick, Spawn
@@ -167,6 +168,28 @@ def test_it_leaves_when_idle(drive) -> None:
         await child.reap_when_idle(time.monotonic() + 6)
         assert child.state == "absent"
         assert not psutil.pid_exists(pid)
+
+    drive(scenario)
+
+
+def test_without_keep_alive_it_leaves_after_the_last_request_under_way(drive) -> None:
+    async def scenario(child: Child) -> None:
+        child._keep_alive = parse_duration("0") or 0.0
+        long = asyncio.create_task(child.call(Count(n=10, pause=0.01), Done))
+        first = (await child.call(Quick(), Done)).count
+        assert child.pid == first  # the other one is still under way
+        assert (await long).count == 10
+        assert child.state == "absent"
+        # Who comes while it leaves gets another process, not an error.
+        asked = asyncio.create_task(child.call(Quick(), Done))
+        while not child._leaving:
+            await asyncio.sleep(0)
+        again = (await child.call(Quick(), Done)).count
+        assert again != (await asked).count
+        child._keep_alive = parse_duration("-1") or 0.0
+        await child.call(Quick(), Done)
+        await child.reap_when_idle(time.monotonic() + 1e9)
+        assert child.state == "idle"
 
     drive(scenario)
 

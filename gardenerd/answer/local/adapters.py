@@ -2,85 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import threading
+from collections import Counter
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from gardenerd.answer.local.cache import LeastRecentlyUsed
-from gardenerd.errors import AdapterError
-from gardenerd.models.card import verify
+from gardenerd.answer.local.lora import Adapter, LoraRows
+from gardenerd.models.card import WEIGHTS, verify
 from gardenerd.models.load import Base
 from gardenerd.workers.jobs import AdapterRef
 
+# Read as they are and once more as float32, of which the file may hold the half.
+_LOADING = 3
+
 
 class AdapterShelf:
-    """Puts adapters on ``base``'s own modules and switches one on for a request at a time."""
+    """Loads adapters of ``base`` and drops those that nobody uses; for any number of threads.
 
-    def __init__(self, base: Base) -> None:
+    Args:
+        dropped: called with an adapter that left.
+    """
+
+    def __init__(
+        self, base: Base, lora: LoraRows, dropped: Callable[[Adapter], None] = lambda _: None
+    ) -> None:
         self._base = base
-        self._peft: Any = None
-        """peft's wrapper; None while no adapter is loaded and the base is as it was."""
-        self._loaded: LeastRecentlyUsed[AdapterRef, str] = LeastRecentlyUsed()
-        self._count = 0
-        self.broken = False
-        """Loading broke off half way: the base in memory must be loaded again."""
+        self._lora = lora
+        self._dropped = dropped
+        self._loaded: LeastRecentlyUsed[AdapterRef, Adapter] = LeastRecentlyUsed()
+        self._users: Counter[AdapterRef] = Counter()
+        self._lock = threading.RLock()
 
     @property
     def loaded(self) -> list[str]:
         """Versions in memory, the least recently used first."""
-        return [ref.version for ref in self._loaded]
-
-    def prepare(self, ref: AdapterRef, *, limit: int) -> None:
-        """Have ``ref`` in memory, and at most ``limit`` adapters in all.
-
-        Raises:
-            AdapterError: the adapter is damaged, missing or of another base.
-        """
-        if self._loaded.get(ref) is not None:
-            return
-        # Checked first: an adapter that is refused must not push out a good one.
-        verify(Path(ref.folder), self._base.info.fingerprint)
-        for old in self._loaded.excess(max(1, limit) - 1):
-            self._drop(old)
-        # peft takes 2.5 s to import, and is not needed until there is an adapter.
-        from gardenerd.models.adapters import attach
-
-        self._count += 1
-        name = f"adapter{self._count}"  # versions may hold dots, which module names may not
-        try:
-            self._peft = attach(self._base, Path(ref.folder), name=name, model=self._peft)
-        except AdapterError:
-            self.broken = self._peft is None and _altered(self._base.model)
-            raise
-        self._loaded.put(ref, name)
+        with self._lock:
+            return [ref.version for ref in self._loaded]
 
     @contextmanager
-    def serving(self, ref: AdapterRef | None) -> Generator[None]:
-        """Within this context the base computes with the prepared ``ref``, or bare for None."""
-        if ref is not None:
-            name = self._loaded.get(ref)
-            if name is None:
-                raise AdapterError(f"the adapter {ref.version} is not in memory")
-            self._peft.set_adapter(name)
-            yield
-        elif self._peft is None:
-            yield
-        else:
-            with self._peft.disable_adapter():
-                yield
+    def serving(
+        self, ref: AdapterRef, *, limit: int, room: Callable[[int], None] = lambda _: None
+    ) -> Generator[Adapter]:
+        """Have ``ref`` in memory while the context lasts, and at most ``limit`` adapters in all;
+        more only while all of them are in use.
+
+        Args:
+            room: called with the bytes that loading takes; raises when there is no room.
+
+        Raises:
+            AdapterError: the adapter is damaged, missing, of another base, or has no room.
+        """
+        with self._lock:
+            adapter = self._loaded.get(ref)
+            if adapter is None:
+                adapter = self._load(ref, limit, room)
+            self._users[ref] += 1
+        try:
+            yield adapter
+        finally:
+            with self._lock:
+                self._users[ref] -= 1
+                self._shrink(limit)
+
+    def drop_idle(self) -> bool:
+        """Drop the least recently used adapter that is not in use; False when there is none."""
+        with self._lock:
+            ref = next((ref for ref in self._loaded if not self._users[ref]), None)
+            if ref is None:
+                return False
+            self._drop(ref)
+            return True
+
+    def _load(self, ref: AdapterRef, limit: int, room: Callable[[int], None]) -> Adapter:
+        folder = Path(ref.folder)
+        # Checked first: an adapter that is refused must not push out a good one.
+        verify(folder, self._base.info.fingerprint)
+        room(_LOADING * (folder / WEIGHTS).stat().st_size)
+        adapter = self._lora.read(folder)
+        self._shrink(max(1, limit) - 1)
+        self._loaded.put(ref, adapter)
+        return adapter
+
+    def _shrink(self, limit: int) -> None:
+        idle = [ref for ref in self._loaded if not self._users[ref]]
+        for ref in idle[: max(0, len(self._loaded) - max(0, limit))]:
+            self._drop(ref)
 
     def _drop(self, ref: AdapterRef) -> None:
-        from gardenerd.models.adapters import detach
-
-        name = self._loaded.pop(ref)
-        if len(self._loaded) == 0:
-            # peft's wrapper cannot be without an adapter; this gives the bare base back.
-            self._peft.unload()
-            self._peft = None
-        else:
-            detach(self._peft, name)
-
-
-def _altered(model: Any) -> bool:
-    return any("lora_" in name for name, _ in model.named_modules())
+        del self._users[ref]
+        self._dropped(self._loaded.pop(ref))

@@ -14,6 +14,9 @@ _LEAST_ROOM = 16
 # No token of code is longer than this on average, so a longer text cannot fit and its far end
 # need not be tokenized at all: a file of a megabyte would take a second.
 _BYTES_PER_TOKEN = 12
+# Where a far end is cut moves on by steps: of the text in characters, of its tokens by this share.
+_STRIDE = 1_024
+_STEPS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +75,23 @@ def completion_prompt(
         files, path = _repository(around, fill.repository, encode)
         head += files
     budget = max(1, window - room - len(head) - len(path) - (3 if fill else 0))
-    before = encode(prefix[-budget * _BYTES_PER_TOKEN :])
+    far = max(0, len(prefix) - budget * _BYTES_PER_TOKEN)
+    before = encode(prefix[-(-far // _STRIDE) * _STRIDE :])
     if fill is None:
-        return Prompt(ids=_or_newline(head + before[-budget:], encode), room=room)
+        return Prompt(ids=_or_newline(head + _last(before, budget), encode), room=room)
     after = encode(suffix[: budget * _BYTES_PER_TOKEN])
     keep_before, keep_after = _shares(len(before), len(after), budget)
-    before = before[len(before) - keep_before :]
+    before = _last(before, keep_before)
     ids = [*head, fill.prefix, *path, *before, fill.suffix, *after[:keep_after], fill.middle]
     return Prompt(ids=ids, room=room)
+
+
+def _last(tokens: list[int], most: int) -> list[int]:
+    """The last tokens, ``most`` or a little less: the cut stays where it is while some are added,
+    so that the model, which keeps what it read, reads only those."""
+    step = max(1, most // _STEPS)
+    cut = max(0, len(tokens) - most)
+    return tokens[-(-cut // step) * step :]
 
 
 def _repository(

@@ -1,12 +1,21 @@
-"""Which tokens of a base model steer it, and how text is kept from posing as them."""
+"""Which tokens of a base model steer it, and how text is kept from posing as them.
+
+For any number of threads.
+"""
 
 from __future__ import annotations
 
+import copy
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from jinja2.exceptions import TemplateError
+
+from gardenerd.answer.backend import Message
+from gardenerd.answer.chat import without_system
 from gardenerd.answer.local.prompt import FillTokens, RepositoryTokens
 from gardenerd.models.info import FIM_PREFIXES
 from gardenerd.models.load import Base
@@ -35,6 +44,10 @@ class Vocabulary:
         """Tokens that end whatever is being written."""
         self.fill = _fill_tokens(base.tokenizer, repositories=_knows(Path(base.info.folder)))
         """None when the base cannot fill in."""
+        # Whether names of special tokens are read as such is a state of a tokenizer, which must not
+        # change while others use it: one reads them, one never does, and then neither changes.
+        self._reading = copy.deepcopy(base.tokenizer) if base.info.chat else None
+        self.encode(".")
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text; the name of a control token in it is read as plain characters."""
@@ -48,6 +61,22 @@ class Vocabulary:
             ids += encode(self._base, text[start:cut])
             start = cut
         return ids + encode(self._base, text[start:])
+
+    def converse(self, messages: Sequence[Message]) -> list[int]:
+        """Token ids of a conversation up to where the assistant begins to write; of a base that
+        can chat."""
+        assert self._reading is not None
+        try:
+            text = self._rendered(messages)
+        except TemplateError:  # Gemma's refuses a system role
+            text = self._rendered(without_system(messages))
+        return self._reading.encode(text, add_special_tokens=False)
+
+    def _rendered(self, messages: Sequence[Message]) -> str:
+        assert self._reading is not None
+        return self._reading.apply_chat_template(
+            list(messages), add_generation_prompt=True, tokenize=False
+        )
 
     def clean(self, text: str) -> str:
         """The text with a space within the names of control tokens.
