@@ -258,7 +258,8 @@ class Child:
         with contextlib.suppress(WorkerError):
             await self._send(process, Leave())
         try:
-            await asyncio.wait_for(process.popen.wait(), grace)
+            async with asyncio.timeout(grace):
+                await process.popen.wait()
         except TimeoutError:
             self._signal_group(process, signal.SIGKILL)
             await process.popen.wait()
