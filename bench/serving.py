@@ -49,8 +49,8 @@ DECODE_LIMIT = 0.95
 SWITCH_LIMIT_MS = 5.0
 LOAD_LIMIT_S = 2.0
 
-_PROMPT = 500
-_WRITTEN = 64
+# Tokens of a prompt, and written after it: a large model takes minutes for more on a processor.
+_SIZES = {"seedling": (500, 64), "half": (200, 24)}
 _FOLLOWING = 20
 _ADAPTERS = 3
 
@@ -64,7 +64,7 @@ def measure(kind: str = "seedling", times: int = 7) -> dict[str, Any]:
         ]
         before = psutil.Process().memory_info().rss
         backend = LocalBackend(base, cache=None, max_memory_mb=16_000)
-        bench = _Bench(backend, times)
+        bench = _Bench(backend, times, *_SIZES[kind])
         found: dict[str, Any] = {
             "model": kind,
             "first token, of bare": bench.first_token(),
@@ -97,11 +97,12 @@ class _Timed(Request):
 
 
 class _Bench:
-    def __init__(self, backend: LocalBackend, times: int) -> None:
+    def __init__(self, backend: LocalBackend, times: int, prompt: int, written: int) -> None:
+        self._written = written
         self._backend = backend
         self._model = backend.base.model
         self._times = times
-        self._texts = iter(_prompts(backend, 40 * times))
+        self._texts = iter(_prompts(backend, 40 * times, prompt))
         for _ in range(2):  # kernels for these shapes are made
             self._bare(next(self._texts), 3)
             self._ours(next(self._texts), 3)
@@ -120,8 +121,8 @@ class _Bench:
         for turn in range(self._times):
             ids = next(self._texts)
             pair = (
-                lambda ids=ids: self._bare(ids, _WRITTEN),
-                lambda ids=ids: self._ours(ids, _WRITTEN),
+                lambda ids=ids: self._bare(ids, self._written),
+                lambda ids=ids: self._ours(ids, self._written),
             )
             bare, ours = _both(*pair, first=turn % 2)
             ratios.append(bare / ours)
@@ -134,9 +135,9 @@ class _Bench:
             wearing = list(islice(cycle(adapters), MOST_ROWS))
             began = time.perf_counter()
             for adapter in wearing:
-                self._ours(next(self._texts), _WRITTEN, adapter)
+                self._ours(next(self._texts), self._written, adapter)
             middle = time.perf_counter()
-            requests = [self._submit(next(self._texts), _WRITTEN, each) for each in wearing]
+            requests = [self._submit(next(self._texts), self._written, each) for each in wearing]
             for request in requests:
                 list(request.tokens())
             ratios.append((middle - began) / (time.perf_counter() - middle))
@@ -171,8 +172,8 @@ class _Bench:
 
             switches = self._backend.scheduler.run(switch, None, lambda: None)
             self._ours(next(self._texts), 2, worn[0])
-            bare = [self._ours(next(self._texts), _WRITTEN) for _ in range(3)]
-            adapted = [self._ours(next(self._texts), _WRITTEN, worn[0]) for _ in range(3)]
+            bare = [self._ours(next(self._texts), self._written) for _ in range(3)]
+            adapted = [self._ours(next(self._texts), self._written, worn[0]) for _ in range(3)]
             return {
                 "load s": statistics.median(loads),
                 "switch ms": 1e3 * statistics.median(switches),
@@ -222,12 +223,12 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def _prompts(backend: LocalBackend, count: int) -> list[list[int]]:
+def _prompts(backend: LocalBackend, count: int, length: int) -> list[list[int]]:
     """Pieces of the standard library, of one length in tokens."""
     found: list[list[int]] = []
     for file in sorted(Path(sysconfig.get_path("stdlib")).glob("*.py")):
         ids = backend.vocabulary.encode(file.read_text(encoding="utf-8", errors="replace"))
-        found += [ids[at : at + _PROMPT] for at in range(0, len(ids) - _PROMPT, _PROMPT)]
+        found += [ids[at : at + length] for at in range(0, len(ids) - length, length)]
         if len(found) >= count:
             break
     return found[:count]

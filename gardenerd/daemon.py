@@ -164,7 +164,7 @@ class Daemon:
             precedence=Precedence(self._index),
         )
         selection = Selection(home=home, base=base, stores=self._stores)
-        self._serving = Serving(settings.model, home)
+        self._serving = Serving(settings.model, home, model=self._model)
         answering = Answering(
             settings=settings,
             stores=self._stores,
@@ -241,7 +241,7 @@ class Daemon:
         self._go(self._forgetting.work(), "forget")
         self._schedule.every(_CONSIDER_SECONDS, self._learning.tick, name="consider")
         self._schedule.every(_TUNE_SECONDS, self._tuning.tick, name="tune")
-        self._schedule.every(_SWEEP_SECONDS, lambda: self._serving.tick(self._model), name="served")
+        self._schedule.every(_SWEEP_SECONDS, self._serving.tick, name="served")
         self._schedule.every(_REAP_SECONDS, self._reap, name="reap")
         self._schedule.start()
         self._schedule.soon("consider")
@@ -274,6 +274,7 @@ class Daemon:
             await asyncio.wait_for(self._close_parts(), _SHUTDOWN_SECONDS)
         await asyncio.gather(*(child.stop(grace=0.3) for child in self._workers))
         self._stores.close()
+        self._server.unbind()  # where a part did not close in time
         self._context.destroy(linger=200)
         log.info("stopped")
 

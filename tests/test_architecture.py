@@ -27,7 +27,7 @@ LAYERS = [
     + ("gardenerd.index.generation",)
     + tuple(f"gardenerd.models.{light}" for light in LIGHT_MODELS)
     + ("gardenerd.seedling",),
-    ("gardenerd.workers.child", "gardenerd.workers.harness"),
+    ("gardenerd.workers.child", "gardenerd.workers.environment", "gardenerd.workers.harness"),
     ("gardenerd.service",),
     ("gardenerd.status", "gardenerd.daemon", "gardenerd.__main__"),
 ]

@@ -28,7 +28,9 @@ async def output(*arguments: str, timeout: float = _TIMEOUT_S) -> str | None:
     except OSError:
         return None  # not installed here: the fact stays unknown
     try:
-        printed = await asyncio.wait_for(_printed(process), timeout)
+        # Not wait_for: on 3.11 it loses a cancellation that comes as the command ends.
+        async with asyncio.timeout(timeout):
+            printed = await _printed(process)
     except (TimeoutError, asyncio.CancelledError) as error:
         with contextlib.suppress(ProcessLookupError):
             process.kill()

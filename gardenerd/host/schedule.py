@@ -33,9 +33,13 @@ class Schedule:
 
     def every(self, seconds: float, call: Callable[[], Awaitable[None]], *, name: str) -> None:
         """Call it every ``seconds``, for the first time after that long. Replaces ``name``."""
+
+        async def run() -> None:  # it would run in a thread what it does not know for a coroutine
+            await call()
+
         # annotated as whole seconds, takes parts as well
         trigger = IntervalTrigger(seconds=seconds)  # pyright: ignore[reportArgumentType]
-        self._scheduler.add_job(call, trigger, id=name, name=name, replace_existing=True)
+        self._scheduler.add_job(run, trigger, id=name, name=name, replace_existing=True)
 
     def soon(self, name: str) -> None:
         """Call ``name`` at once, then every interval from now."""

@@ -159,7 +159,6 @@ class Answering:
     ) -> _Written:
         turns = await asyncio.to_thread(self._turns, conversation)
         generated = await self._serving.write(
-            self._model,
             AnswerQuestion(
                 base=base.folder,
                 server=None if wanted.model else self._serving.server,

@@ -85,7 +85,6 @@ class Completing:
         if found is not None and base.fim and self._settings.model.repository_context:
             around = await self._around(*found, prefix)
         generated = await self._serving.write(
-            self._model,
             CompleteCode(
                 base=base.folder,
                 server=self._serving.server,

@@ -22,6 +22,7 @@ from gardenerd.service.following import Following
 from gardenerd.service.indexing import Indexing
 from gardenerd.service.learning import Learning, Publish
 from gardenerd.service.tuning import Tuning
+from gardenerd.service.waiting import happens
 from gardenerd.settings import Settings
 from gardenerd.store.forgotten import Place
 from gardenerd.store.projects import Project
@@ -174,10 +175,7 @@ class Forgetting:
                 failed = not await self._try(place) or failed
             if not failed:
                 self.last_error = ""
-            try:
-                await asyncio.wait_for(self._wake.wait(), _RETRY_SECONDS if failed else None)
-            except TimeoutError:
-                continue
+            await happens(self._wake, _RETRY_SECONDS if failed else None)
 
     def close(self) -> None:
         """Those who still wait are told that the daemon stops."""

@@ -11,7 +11,6 @@ so that a crash at any point leaves work that is found again, and nothing is don
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 import secrets
@@ -28,6 +27,7 @@ from gardenerd.service.generation import Generation
 from gardenerd.service.histories import Histories
 from gardenerd.service.tended import Tended
 from gardenerd.service.upkeep import Upkeep
+from gardenerd.service.waiting import happens
 from gardenerd.settings import Settings, parse_duration
 from gardenerd.store.files import Claim, Counts
 from gardenerd.store.projects import Project
@@ -193,8 +193,7 @@ class Indexing:
 
     async def news(self) -> None:
         """Wait until something happened, or a second."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._pulse.wait(), 1.0)
+        await happens(self._pulse, 1.0)
 
     async def check_index(self) -> None:
         """Have the index opened anew by the one who writes it: what is damaged is healed there."""
@@ -270,8 +269,7 @@ class Indexing:
             # What failed is pending still; hints may come meanwhile without a storm of retries.
             await asyncio.sleep(self._retry_in)
         elif not self._wake.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), rest)
+            await happens(self._wake, rest)
         self._wake.clear()
 
     def _failed(self, cause: str) -> None:

@@ -400,7 +400,8 @@ class Operations:
 
 async def _within(seconds: float | None, work: Awaitable[None]) -> None:
     try:
-        await asyncio.wait_for(work, seconds)
+        async with asyncio.timeout(seconds):
+            await work
     except TimeoutError:
         raise TimedOutError(
             f"not settled after {seconds:g} s",

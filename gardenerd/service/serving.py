@@ -50,25 +50,26 @@ class Serving:
     """The server in the place of the base model, if there is one: what became of the last request
     to it, and whether it is there."""
 
-    def __init__(self, model: Model, home: Home) -> None:
-        self.server = server_of(model)
+    def __init__(self, settings: Model, home: Home, *, model: Child) -> None:
+        self.server = server_of(settings)
+        self._settings = settings
         self._model = model
         self._home = home
         self._problem = ""
 
-    async def write(self, model: Child, job: AnswerQuestion | CompleteCode, say: Say) -> Generated:
+    async def write(self, job: AnswerQuestion | CompleteCode, say: Say) -> Generated:
         """As :func:`gardenerd.service.writing.write`; of a server it is kept how it went."""
         if job.server is None:
-            return await write(model, job, say)
+            return await write(self._model, job, say)
         try:
-            generated = await write(model, job, say)
+            generated = await write(self._model, job, say)
         except ServerError as error:
             self._problem = error.message
             raise
         self._problem = ""
         return generated
 
-    async def tick(self, model: Child) -> None:
+    async def tick(self) -> None:
         """Once in a while: what was removed or forgotten here must not stay at a server.
 
         One that cannot be reached is asked again the next time.
@@ -77,11 +78,11 @@ class Serving:
             server = ServerRef(
                 kind="ollama",
                 url=url,
-                key_env=self._model.api_key_env,
-                allow_remote=self._model.allow_remote,
+                key_env=self._settings.api_key_env,
+                allow_remote=self._settings.allow_remote,
             )
             try:
-                await model.call(SweepServer(server=server), Done)
+                await self._model.call(SweepServer(server=server), Done)
             except GardenerError as error:
                 log.warning("adapters stay at a server", extra={"cause": error.message})
 
@@ -90,10 +91,10 @@ class Serving:
         ``reachable`` (whether somebody listens there now; None where that is not looked at) and the
         ``problem`` of the last request."""
         if self.server is None:
-            return {"backend": self._model.backend, "server": None}
+            return {"backend": self._settings.backend, "server": None}
         parts = urlsplit(self.server.url)
         return {
-            "backend": self._model.backend,
+            "backend": self._settings.backend,
             "server": {
                 "url": parts.netloc,
                 "model": self.server.name,

@@ -90,12 +90,16 @@ class Server:
                 await self._refuse(identity, "", error)
 
     async def close(self) -> None:
-        """Cancel what is under way and unbind."""
+        """Cancel what is under way and :meth:`unbind`."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=1)
+        self.unbind()
+
+    def unbind(self) -> None:
+        """Close the sockets, if that was not done: their context waits for them, for ever."""
         for socket, endpoint in (
             (self._router, self._home.request_endpoint),
             (self._publisher, self._home.event_endpoint),
@@ -190,8 +194,8 @@ class Server:
             await self._send(identity, _error_reply(request_id, error))
 
     async def _send(self, identity: bytes, reply: Reply) -> None:
-        sending = self._router.send_multipart([identity, codec.encode(reply)])
-        await asyncio.wait_for(sending, _SLOW_CLIENT_SECONDS)
+        async with asyncio.timeout(_SLOW_CLIENT_SECONDS):
+            await self._router.send_multipart([identity, codec.encode(reply)])
 
 
 def _error_reply(request_id: str, error: GardenerError) -> Reply:

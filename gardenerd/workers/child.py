@@ -32,6 +32,7 @@ import zmq.asyncio
 
 from gardenerd.errors import CancelledError, GardenerError, WorkerError, from_code
 from gardenerd.paths import Home
+from gardenerd.workers.environment import environment
 from gardenerd.workers.frames import (
     Answer,
     Assign,
@@ -258,7 +259,8 @@ class Child:
         with contextlib.suppress(WorkerError):
             await self._send(process, Leave())
         try:
-            await asyncio.wait_for(process.popen.wait(), grace)
+            async with asyncio.timeout(grace):
+                await process.popen.wait()
         except TimeoutError:
             self._signal_group(process, signal.SIGKILL)
             await process.popen.wait()
@@ -301,7 +303,8 @@ class Child:
                     hint=f"see {self._log_file()}",
                 )
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.ready.wait(), 0.1)
+                async with asyncio.timeout(0.1):
+                    await process.ready.wait()
 
     def _refuse_a_crash_loop(self) -> None:
         now = time.monotonic()
@@ -319,22 +322,6 @@ class Child:
         socket.linger = 0
         socket.bind(endpoint)
         log_file = self._log_file()
-        environment = {
-            **os.environ,
-            "GARDENER_HOME": str(self._home.root),
-            "HF_HUB_OFFLINE": "1",
-            "TOKENIZERS_PARALLELISM": "true",
-            # torch's threads wait for each other thousands of times a second. By default they spin
-            # for as long as it takes: beside one other busy program a token then took 5 to 12
-            # times as long, and training 4 times (2 cores). Never to spin costs a fifth of the
-            # speed on a quiet machine. So: for some microseconds, then sleep.
-            "OMP_WAIT_POLICY": "passive",
-            "GOMP_SPINCOUNT": "1000",
-            # oneDNN and what torch keeps of it hold a kernel for each shape of a product, 0.2 MB
-            # each, 1,024 of them by default, twice: more than a small model and all of its states.
-            "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128",
-            "LRU_CACHE_CAPACITY": "128",
-        }
         with log_file.open("ab") as stderr:
             # -P: nothing is imported from the working folder. A group of its own: when the
             # supervisor dies, the kernel wakes and hangs up a group that it finds stopped.
@@ -349,7 +336,7 @@ class Child:
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
                 cwd=self._home.root,
-                env=environment,
+                env=environment(self._home),
                 process_group=0,
             )
         process = _Process(popen, socket, endpoint)

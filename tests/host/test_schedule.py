@@ -27,7 +27,7 @@ def test_it_calls_again_and_again_and_at_once_when_asked() -> None:
 
         schedule = Schedule()
         schedule.every(0.02, often, name="often")
-        schedule.every(3_600, rarely, name="rarely")
+        schedule.every(3_600, lambda: rarely(), name="rarely")
         schedule.start()
         schedule.soon("rarely")
         await asyncio.wait_for(twice.wait(), 20)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import new_home
 from tests.live.garden import ONLY_ASKED, Garden
 from tests.tiny_models import make_base
 
@@ -53,13 +54,43 @@ export function mergeCartLines(lines: CartLine[]): CartLine[] {
 
 
 @pytest.fixture
-def garden(home_folder: Path) -> Iterator[Garden]:
-    """A garden that runs; it is stopped afterwards, and nothing of it may be left."""
+def resting(home_folder: Path) -> Iterator[Garden]:
+    """A garden that was never started; it is stopped afterwards, and nothing of it may be left."""
     made = Garden(home_folder)
     made.configure(ONLY_ASKED)
-    made.start()
     yield made
     made.stop()
+
+
+@pytest.fixture
+def garden(resting: Garden) -> Garden:
+    """One that runs."""
+    resting.start()
+    return resting
+
+
+@pytest.fixture(scope="module")
+def daemon() -> Iterator[Garden]:
+    with new_home() as home:
+        made = Garden(home)
+        made.configure(ONLY_ASKED)
+        made.start()
+        yield made
+        made.stop()
+
+
+@pytest.fixture
+def shared(daemon: Garden) -> Iterator[Garden]:
+    """The garden of a whole file, whose workers need not import what they need for each test. It
+    tends nothing at first, and is asked to forget what the test had it tend."""
+    yield daemon
+    if daemon.home.config.read_text() != ONLY_ASKED:
+        daemon.stop()
+        daemon.configure(ONLY_ASKED)
+    if not daemon.running:
+        daemon.start()
+    for project in daemon.json("status")["projects"]:
+        daemon.ctl("remove", project["name"])
 
 
 @pytest.fixture
@@ -72,17 +103,23 @@ def project(tmp_path: Path) -> Path:
     return root
 
 
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    return make_base(tmp_path / "base", architecture="llama")
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_base(tmp_path_factory.mktemp("base"), architecture="llama")
 
 
 @pytest.fixture
 def library(tmp_path: Path) -> Path:
+    return write_library(tmp_path / "library")
+
+
+PACKAGES = ("json", "email", "html", "urllib", "wsgiref", "importlib", "asyncio")
+
+
+def write_library(root: Path, packages: Sequence[str] = PACKAGES) -> Path:
     """A project with real code to learn from: some of the standard library's packages."""
-    root = tmp_path / "library"
     standard = Path(sysconfig.get_paths()["stdlib"])
-    for package in ("json", "email", "html", "urllib", "wsgiref", "importlib", "asyncio"):
+    for package in packages:
         for file in (standard / package).glob("*.py"):
             if file.stat().st_size < 40_000:
                 (root / package).mkdir(parents=True, exist_ok=True)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from unittest import mock
 
 import psutil
 
+from gardenerctl.main import main
 from gardenerd.paths import Home
 
 # Tests run at any hour: only the one of the nightly window shall see a run begin by itself.
@@ -33,6 +38,14 @@ steps = {steps}
 warmup_steps = 2
 hold = 40.0
 """
+
+
+class Ran(NamedTuple):
+    """What a command gave."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
 class Garden:
@@ -69,6 +82,10 @@ class Garden:
         daemon = psutil.Process(self.pid)
         return [daemon, *daemon.children(recursive=True)]
 
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
     def signal(self, number: signal.Signals) -> None:
         assert self.process is not None
         self.process.send_signal(number)
@@ -79,7 +96,7 @@ class Garden:
         self.wait()
 
     def stop(self) -> None:
-        if self.process is not None and self.process.poll() is None:
+        if self.running:
             self.signal(signal.SIGTERM)
             try:
                 self.wait()
@@ -97,15 +114,21 @@ class Garden:
     def environment(self) -> dict[str, str]:
         return {**os.environ, "GARDENER_HOME": str(self.home.root), "NO_COLOR": "1"}
 
-    def run(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "gardenerctl", *arguments],
-            env=self.environment(),
-            capture_output=True,
-            text=True,
-            input=stdin,
-            timeout=170,
-        )
+    def run(self, *arguments: str) -> Ran:
+        """``gardenerctl`` with these arguments, in this process: to start one of its own takes
+        longer than most of what it is asked. tests/gardenerctl runs it as a shell does."""
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            mock.patch.dict(os.environ, self.environment()),
+            mock.patch("sys.stdin", io.TextIOWrapper(io.BytesIO())),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            try:
+                status = main(arguments)
+            except SystemExit as ended:  # of the arguments' parser
+                status = int(ended.code or 0)
+        return Ran(status, out.getvalue(), err.getvalue())
 
     def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Run a command beside the test."""
@@ -144,6 +167,12 @@ class Garden:
     def found(self, query: str, k: int = 10) -> set[str]:
         """The paths that a search for ``query`` hits."""
         return {hit["path"] for hit in self.lines("search", query, "-k", str(k))}
+
+
+def moved_in(home: Path, model: Path) -> Garden:
+    """A garden, not started, in a copy of another home in which nobody is."""
+    shutil.copytree(model, home, dirs_exist_ok=True, ignore=shutil.ignore_patterns("run"))
+    return Garden(home)
 
 
 def until(

@@ -16,10 +16,10 @@ from tests.live.garden import Garden, until
 
 
 @pytest.fixture
-def tended(garden: Garden, project: Path) -> Garden:
-    garden.ctl("add", str(project), "--name", "shop")
-    garden.settle()
-    return garden
+def tended(shared: Garden, project: Path) -> Garden:
+    shared.ctl("add", str(project), "--name", "shop")
+    shared.settle()
+    return shared
 
 
 def test_folders_that_cannot_be_tended(tended: Garden, project: Path, tmp_path: Path) -> None:

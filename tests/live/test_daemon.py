@@ -19,17 +19,17 @@ def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
 
 
-def test_one_daemon_in_a_home(garden: Garden) -> None:
+def test_one_daemon_in_a_home(shared: Garden) -> None:
     second = subprocess.run(
         [sys.executable, "-m", "gardenerd", "run"],
-        env=garden.environment(),
+        env=shared.environment(),
         capture_output=True,
         text=True,
         timeout=60,
     )
     assert second.returncode == 1
-    assert f"pid {garden.pid}" in second.stderr
-    assert garden.json("status")["daemon"]["pid"] == garden.pid
+    assert f"pid {shared.pid}" in second.stderr
+    assert shared.json("status")["daemon"]["pid"] == shared.pid
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["term", "int"])
@@ -71,52 +71,52 @@ def test_after_a_kill_it_starts_again_and_no_child_is_left(garden: Garden, proje
     assert garden.json("status")["projects"][0]["files"] == 5
 
 
-def test_nothing_heavy_is_in_the_supervisor(garden: Garden, project: Path) -> None:
-    garden.ctl("add", str(project))
-    garden.settle()
-    garden.found("basket")
-    maps = Path(f"/proc/{garden.pid}/maps")
+def test_nothing_heavy_is_in_the_supervisor(shared: Garden, project: Path) -> None:
+    shared.ctl("add", str(project))
+    shared.settle()
+    shared.found("basket")
+    maps = Path(f"/proc/{shared.pid}/maps")
     loaded = maps.read_text() if maps.exists() else ""
     assert [name for name in HEAVY if name in loaded] == []
 
 
 @pytest.mark.parametrize("kind", ["index", "search"])
-def test_a_worker_that_is_killed_comes_back(garden: Garden, project: Path, kind: str) -> None:
-    garden.ctl("add", str(project))
-    garden.settle()
-    garden.found("basket")
-    worker = next(w for w in garden.json("ps")["workers"] if w["kind"] == kind)
+def test_a_worker_that_is_killed_comes_back(shared: Garden, project: Path, kind: str) -> None:
+    shared.ctl("add", str(project))
+    shared.settle()
+    shared.found("basket")
+    worker = next(w for w in shared.json("ps")["workers"] if w["kind"] == kind)
     psutil.Process(worker["pid"]).kill()
     until(lambda: not psutil.pid_exists(worker["pid"]), 10)
-    assert "shop/basket.py" in garden.found("basket total price")
+    assert "shop/basket.py" in shared.found("basket total price")
     (project / "shop" / "basket.py").write_text("def weigh_the_basket(): ...\n")
-    garden.settle()
-    assert "shop/basket.py" in garden.found("weigh the basket")
+    shared.settle()
+    assert "shop/basket.py" in shared.found("weigh the basket")
 
 
-def test_a_search_heals_an_index_that_was_damaged(garden: Garden, project: Path) -> None:
-    garden.ctl("add", str(project))
-    garden.settle()
-    garden.found("basket")
-    garden.ctl("unload")
-    damaged = [file for file in (garden.home.index / "lance").rglob("*") if file.is_file()]
+def test_a_search_heals_an_index_that_was_damaged(shared: Garden, project: Path) -> None:
+    shared.ctl("add", str(project))
+    shared.settle()
+    shared.found("basket")
+    shared.ctl("unload")
+    damaged = [file for file in (shared.home.index / "lance").rglob("*") if file.is_file()]
     for file in damaged:
         file.write_bytes(b"")
     assert damaged
-    until(lambda: "shop/basket.py" in garden.found("basket total price"), 30)
+    until(lambda: "shop/basket.py" in shared.found("basket total price"), 30)
 
 
-def test_unload_and_keep_alive_end_the_workers(garden: Garden, project: Path) -> None:
-    garden.ctl("add", str(project))
-    garden.settle()
-    garden.found("basket")
-    assert "index" in garden.ctl("unload")
-    assert garden.json("ps")["workers"] == []
-    garden.stop()
-    garden.configure('[index]\nkeep_alive = "1s"\n')
-    garden.start()
-    garden.found("basket")
-    until(lambda: garden.json("ps")["workers"] == [], 30)
+def test_unload_and_keep_alive_end_the_workers(shared: Garden, project: Path) -> None:
+    shared.ctl("add", str(project))
+    shared.settle()
+    shared.found("basket")
+    assert "index" in shared.ctl("unload")
+    assert shared.json("ps")["workers"] == []
+    shared.stop()
+    shared.configure('[index]\nkeep_alive = "1s"\n')
+    shared.start()
+    shared.found("basket")
+    until(lambda: shared.json("ps")["workers"] == [], 30)
 
 
 def test_start_stop_and_restart_in_the_background(home_folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +11,45 @@ import pytest
 
 from gardenerd.wire.client import Client
 from gardenerd.wire.messages import Search
+from tests.conftest import new_home
 from tests.live import german
-from tests.live.garden import Garden, until
+from tests.live.garden import ONLY_ASKED, Garden, moved_in, until
+
+
+@pytest.fixture(scope="module")
+def team(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("team")
+
+
+@pytest.fixture(scope="module")
+def questions(team: Path) -> dict[str, str]:
+    """What is asked in German of ``firma``'s functions without a docstring; a copy of those, which
+    nothing documents, is ``altbau``."""
+    asked = german.write(team / "firma", team / "altbau", files=100, functions=10)
+    shutil.copytree(team / "altbau", team / "firma" / "altbau")
+    return asked
+
+
+@pytest.fixture(scope="module")
+def indexed(team: Path, questions: dict[str, str]) -> Iterator[Path]:
+    """A home in which both are indexed; nobody is at home."""
+    with new_home() as home:
+        garden = Garden(home)
+        garden.configure(ONLY_ASKED)
+        garden.start()
+        garden.ctl("add", str(team / "firma"))
+        garden.ctl("add", str(team / "altbau"))
+        garden.settle()
+        garden.stop()
+        yield home
 
 
 @pytest.fixture
-def questions(garden: Garden, tmp_path: Path) -> dict[str, str]:
-    """What is asked in German of ``firma``'s functions without a docstring; a copy of those, which
-    nothing documents, is ``altbau``."""
-    asked = german.write(tmp_path / "firma", tmp_path / "altbau", files=100, functions=10)
-    shutil.copytree(tmp_path / "altbau", tmp_path / "firma" / "altbau")
-    garden.ctl("add", str(tmp_path / "firma"))
-    garden.ctl("add", str(tmp_path / "altbau"))
-    garden.settle()
-    return asked
+def garden(home_folder: Path, indexed: Path) -> Iterator[Garden]:
+    made = moved_in(home_folder, indexed)
+    made.start()
+    yield made
+    made.stop()
 
 
 def answered(garden: Garden, questions: dict[str, str], project: str = "firma") -> int:
@@ -44,7 +70,7 @@ def tuned(garden: Garden) -> dict[str, Any]:
 
 @pytest.mark.timeout(400)
 def test_what_the_docstrings_teach_is_searched_by_and_can_be_taken_back(
-    garden: Garden, questions: dict[str, str]
+    garden: Garden, questions: dict[str, str], team: Path
 ) -> None:
     before, elsewhere = (
         answered(garden, questions),
@@ -75,20 +101,17 @@ def test_what_the_docstrings_teach_is_searched_by_and_can_be_taken_back(
     assert garden.refusal(*rollback, "v7", *firma)["code"] == "not_found"
     assert garden.run("embedding", "tune", "v1", "--project", "firma").returncode == 2
 
-    garden.ctl("remove", "firma")
-    assert list(garden.home.embeddings.iterdir()) == []
-
-
-def test_files_changed_meanwhile_are_found_by_the_old_vectors_and_the_new(
-    garden: Garden, questions: dict[str, str], tmp_path: Path
-) -> None:
-    assert garden.json("embedding", "tune", "--project", "firma")["outcome"] == "promoted"
-    (tmp_path / "firma" / "new.py").write_text("def unheard_of_flamingo():\n    return 1\n")
+    # Files changed meanwhile are found by the old vectors and the new.
+    (team / "firma" / "new.py").write_text("def unheard_of_flamingo():\n    return 1\n")
     garden.ctl("rescan")
     garden.settle()
     assert "new.py" in garden.found("unheard_of_flamingo")
-    garden.ctl("embedding", "rollback", "--project", "firma")
+    garden.ctl(*rollback, *firma)
     assert "new.py" in garden.found("unheard_of_flamingo")
+    (team / "firma" / "new.py").unlink()
+
+    garden.ctl("remove", "firma")
+    assert list(garden.home.embeddings.iterdir()) == []
 
 
 def test_a_damaged_version_gives_way_to_the_packaged_one(
@@ -120,7 +143,9 @@ def test_a_crash_while_tuning_leaves_what_served(garden: Garden, questions: dict
     assert garden.json("embedding", "tune", "--project", "firma")["version"] == "v1"
 
 
-def test_too_little_is_refused(garden: Garden, project: Path) -> None:
+def test_too_little_is_refused(resting: Garden, project: Path) -> None:
+    garden = resting
+    garden.start()
     garden.ctl("add", str(project))
     garden.settle()
     assert "needed" in garden.refusal("embedding", "tune")["message"]

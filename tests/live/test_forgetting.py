@@ -15,6 +15,7 @@ from gardenerd.core.holdout import held_out
 from gardenerd.errors import GardenerError
 from gardenerd.wire.client import Client
 from gardenerd.wire.messages import Forget, Reply
+from tests.live.conftest import write_library
 from tests.live.garden import ONLY_ASKED, TRAIN, Garden, until
 
 # In no other file: where one of them is, something of the file is left.
@@ -69,11 +70,10 @@ def holding(home: Path, words: Sequence[bytes] = CANARIES) -> dict[str, list[byt
 
 
 @pytest.fixture
-def grove(garden: Garden, base: Path, library: Path) -> Garden:
-    garden.stop()
-    garden.configure(ONLY_ASKED + TRAIN.format(base=base, steps=60))
-    garden.start()
-    return garden
+def grove(resting: Garden, base: Path) -> Garden:
+    resting.configure(ONLY_ASKED + TRAIN.format(base=base, steps=60))
+    resting.start()
+    return resting
 
 
 def bits(grove: Garden, file: Path, adapter: str = "current") -> float:
@@ -288,9 +288,12 @@ def holding_words(garden: Garden, words: Sequence[str]) -> set[bytes]:
 
 
 @pytest.mark.parametrize("killed", [False, True])
-def test_a_run_under_way_is_ended(grove: Garden, base: Path, library: Path, killed: bool) -> None:
+def test_a_run_under_way_is_ended(
+    resting: Garden, base: Path, tmp_path: Path, killed: bool
+) -> None:
+    library = write_library(tmp_path / "library", ("json", "html", "email"))
     secret = planted(library, "hidden")
-    grove.stop()
+    grove = resting
     grove.configure(ONLY_ASKED + TRAIN.format(base=base, steps=100_000))
     grove.start()
     grove.ctl("add", str(library), "--name", "library")

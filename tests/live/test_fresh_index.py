@@ -34,7 +34,7 @@ from hypothesis.stateful import (
 from bench.fresh_index import compare
 from gardenerd.wire.client import Client
 from gardenerd.wire.messages import Add, Remove, Rescan, Search, Unload, Wait
-from tests.live.garden import Garden
+from tests.live.garden import ONLY_ASKED, Garden
 from tests.live.tree import QUERIES, Tree
 
 SEQUENCES = int(os.environ.get("GARDENER_SEQUENCES", "0"))
@@ -262,13 +262,10 @@ class Changes(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(0 if SEQUENCES else 180)
-def test_the_index_equals_a_fresh_one_after_any_changes(garden: Garden) -> None:
-    garden.stop()
-    garden.configure(
-        f"{garden.home.config.read_text()}[watch]\nmax_file_bytes = {MAX_FILE_BYTES}\n"
-    )
-    garden.start()
-    Changes.garden = garden
+def test_the_index_equals_a_fresh_one_after_any_changes(resting: Garden) -> None:
+    resting.configure(f"{ONLY_ASKED}[watch]\nmax_file_bytes = {MAX_FILE_BYTES}\n")
+    resting.start()
+    Changes.garden = resting
     bounds = settings(
         max_examples=5,
         stateful_step_count=40 if SEQUENCES else 20,

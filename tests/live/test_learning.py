@@ -5,73 +5,122 @@ The base is a small random model, so that a night takes seconds; everything else
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import signal
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import psutil
 import pytest
 
 from gardenerd.core.holdout import held_out
-from tests.live.garden import ONLY_ASKED, TRAIN, Garden, until
+from tests.conftest import new_home
+from tests.live.conftest import write_library
+from tests.live.garden import ONLY_ASKED, TRAIN, Garden, moved_in, until
 from tests.tiny_models import make_base
 
 
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_library(tmp_path_factory.mktemp("code") / "library")
+
+
+@pytest.fixture(scope="module")
+def indexed(base: Path, library: Path) -> Iterator[Path]:
+    """A home on the small base in which the library is indexed; nobody is at home."""
+    with new_home() as home:
+        garden = Garden(home)
+        garden.configure(ONLY_ASKED + TRAIN.format(base=base, steps=30))
+        garden.start()
+        garden.ctl("add", str(library), "--name", "library")
+        garden.settle()
+        garden.stop()
+        yield home
+
+
+class Night(NamedTuple):
+    home: Path
+    outcome: dict[str, Any]
+    base_before: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def night(indexed: Path, base: Path) -> Iterator[Night]:
+    """The home after its first night."""
+    with new_home() as home:
+        garden = moved_in(home, indexed)
+        garden.start()
+        before = digest(base)
+        outcome = garden.json("train", "--wait")
+        garden.stop()
+        yield Night(home, outcome, before)
+
+
 @pytest.fixture
-def grove(garden: Garden, base: Path, library: Path) -> Garden:
+def grove(home_folder: Path, indexed: Path) -> Iterator[Garden]:
     """A garden on the small base, with the library indexed."""
-    garden.stop()
-    garden.configure(ONLY_ASKED + TRAIN.format(base=base, steps=30))
+    garden = moved_in(home_folder, indexed)
     garden.start()
-    garden.ctl("add", str(library), "--name", "library")
-    garden.settle()
-    return garden
+    yield garden
+    garden.stop()
+
+
+@pytest.fixture
+def learned(home_folder: Path, night: Night) -> Iterator[Garden]:
+    """The same after the night: ``v1`` serves. It has to be started."""
+    garden = moved_in(home_folder, night.home)
+    yield garden
+    garden.stop()
 
 
 def digest(folder: Path) -> dict[str, str]:
     return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
 
 
-def test_a_night_from_code_to_service(grove: Garden, base: Path, library: Path) -> None:
-    before = digest(base)
-    outcome = grove.json("train", "--wait")
+def test_a_night_from_code_to_service(
+    learned: Garden, night: Night, base: Path, library: Path
+) -> None:
+    outcome = night.outcome
     assert outcome["outcome"] == "promoted", outcome
     assert outcome["version"] == "v1"
     assert outcome["run"]
     for slice_ in ("recent", "older"):
         assert outcome["scores"][slice_]["candidate"] < outcome["scores"][slice_]["incumbent"]
-    assert digest(base) == before
+    assert digest(base) == night.base_before
 
-    (adapter,) = grove.json("adapters")
+    learned.start()
+    (adapter,) = learned.json("adapters")
     assert (adapter["version"], adapter["serving"], adapter["parent"]) == ("v1", True, None)
-    status = grove.json("status")
+    status = learned.json("status")
     assert status["model"] == {**status["model"], "base": str(base), "adapter": "v1"}
     assert status["loop"]["buffer"] > 50
     assert status["loop"]["new_examples"] == 0
 
     file = str(library / "json" / "encoder.py")
     scores = {
-        which: grove.lines("score", file, "--adapter", which)[0]["bits_per_byte"]
+        which: learned.lines("score", file, "--adapter", which)[0]["bits_per_byte"]
         for which in ("base", "current", "v1")
     }
     assert scores["current"] == scores["v1"] < scores["base"]
 
-    grove.ctl("rollback")
-    assert grove.json("status")["model"]["adapter"] is None
-    assert grove.lines("score", file)[0]["bits_per_byte"] == scores["base"]
-    grove.ctl("rollback", "v1")
-    grove.stop()
-    grove.start()
-    assert grove.json("status")["model"]["adapter"] == "v1"
-    (run,) = grove.json("history")
+    learned.ctl("rollback")
+    assert learned.json("status")["model"]["adapter"] is None
+    assert learned.lines("score", file)[0]["bits_per_byte"] == scores["base"]
+    learned.ctl("rollback", "v1")
+    learned.stop()
+    learned.start()
+    assert learned.json("status")["model"]["adapter"] == "v1"
+    (run,) = learned.json("history")
     assert (run["outcome"], run["version"]) == ("promoted", "v1")
-    grove.ctl("adapters", "pin", "v1")
-    assert grove.json("adapters")[0]["pinned"] is True
-    assert "pinned" in grove.ctl("adapters")
-    assert "serves" in grove.refusal("adapters", "rm", "v1")["message"]
-    assert grove.refusal("adapters", "pin", "v9")["code"] == "not_found"
-    assert grove.run("adapters", "rm").returncode == 2
+    learned.ctl("adapters", "pin", "v1")
+    assert learned.json("adapters")[0]["pinned"] is True
+    assert "pinned" in learned.ctl("adapters")
+    assert "serves" in learned.refusal("adapters", "rm", "v1")["message"]
+    assert learned.refusal("adapters", "pin", "v9")["code"] == "not_found"
+    assert learned.run("adapters", "rm").returncode == 2
 
 
 def test_completion_and_answers_name_what_served(grove: Garden, library: Path) -> None:
@@ -84,7 +133,8 @@ def test_completion_and_answers_name_what_served(grove: Garden, library: Path) -
     assert "model.base" in answer["text"]
 
 
-def test_feedback_survives_a_kill(grove: Garden) -> None:
+def test_feedback_survives_a_kill(grove: Garden, base: Path) -> None:
+    grove.configure(ONLY_ASKED + TRAIN.format(base=base, steps=5))  # from the next start on
     answer = grove.lines("ask", "how is a JSON string decoded?")[-1]["answer"]
     grove.ctl(
         "feedback",
@@ -107,11 +157,10 @@ def test_feedback_survives_a_kill(grove: Garden) -> None:
     assert grove.json("train", "--wait")["outcome"] in ("promoted", "rolled_back")
 
 
-def test_held_out_files_are_never_trained_on(grove: Garden, library: Path) -> None:
+def test_held_out_files_are_never_trained_on(night: Night, library: Path) -> None:
     paths = [path.relative_to(library).as_posix() for path in library.rglob("*.py")]
-    grove.json("train", "--wait")
-    database = sqlite3.connect(grove.home.database)
-    trained = {row[0] for row in database.execute("SELECT path FROM examples")}
+    with contextlib.closing(sqlite3.connect(night.home / "state.db")) as database:
+        trained = {row[0] for row in database.execute("SELECT path FROM examples")}
     assert trained
     assert trained.isdisjoint(held_out(paths))
 
@@ -124,11 +173,11 @@ def test_too_little_to_learn_from_is_skipped_with_the_reason(grove: Garden, proj
     assert "examples" in outcome["reason"]
 
 
-def test_pause_resume_and_cancel(grove: Garden, base: Path) -> None:
+def test_a_run_is_paused_resumed_stopped_and_cancelled(grove: Garden, base: Path) -> None:
     grove.stop()
     grove.configure(ONLY_ASKED + TRAIN.format(base=base, steps=100_000))
     grove.start()
-    grove.ctl("train")
+    run = grove.json("train")["run"]
     until(lambda: grove.json("status")["loop"]["state"] == "training", 60)
     grove.ctl("pause")
     assert grove.json("status")["loop"]["state"] == "paused"
@@ -137,6 +186,14 @@ def test_pause_resume_and_cancel(grove: Garden, base: Path) -> None:
     assert grove.refusal("train")["code"] == "refused"
     grove.ctl("resume")
     assert grove.json("status")["loop"]["state"] == "training"
+
+    # Stopping while it trains is prompt, and saves.
+    grove.signal(signal.SIGTERM)
+    assert grove.wait() == 0
+    grove.start()
+    until(lambda: grove.json("status")["loop"]["state"] == "training", 60)
+    assert grove.json("status")["loop"]["run"] == run
+
     grove.ctl("cancel")
     until(lambda: grove.json("status")["loop"]["state"] in ("watching", "collecting"), 30)
     assert grove.json("adapters") == []
@@ -157,25 +214,12 @@ def test_a_run_goes_on_after_a_kill(grove: Garden, base: Path) -> None:
     assert (ended["run"], ended["outcome"]) == (run, "promoted"), ended["reason"]
 
 
-def test_stopping_while_it_trains_is_prompt_and_saves(grove: Garden, base: Path) -> None:
-    grove.stop()
-    grove.configure(ONLY_ASKED + TRAIN.format(base=base, steps=100_000))
-    grove.start()
-    run = grove.json("train")["run"]
-    until(lambda: grove.json("status")["loop"]["state"] == "training", 60)
-    grove.signal(signal.SIGTERM)
-    assert grove.wait() == 0
-    grove.start()
-    until(lambda: grove.json("status")["loop"]["state"] == "training", 60)
-    assert grove.json("status")["loop"]["run"] == run
-    grove.ctl("cancel")
-
-
 def test_another_base_serves_at_once_and_the_adapters_of_each_wait_for_it(
-    grove: Garden, base: Path, tmp_path: Path
+    learned: Garden, base: Path, library: Path, tmp_path: Path
 ) -> None:
-    place = (f"{tmp_path}/library/json/decoder.py:40", "--max-tokens", "4")
-    assert grove.json("train", "--wait")["outcome"] == "promoted"
+    grove = learned
+    grove.start()
+    place = (f"{library}/json/decoder.py:40", "--max-tokens", "4")
     assert grove.json("complete", *place)["adapter"] == "v1"
     other = make_base(tmp_path / "other", architecture="llama", seed=9)
     daemon, config = grove.pid, grove.home.config.read_text()

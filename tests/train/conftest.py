@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from gardenerd import seedling
+from gardenerd.train import canary
 from tests.tiny_models import make_base
 
 
@@ -19,6 +20,12 @@ def one_thread() -> None:
 def little_general_code(monkeypatch: pytest.MonkeyPatch) -> None:
     """One short module is enough to see that general code is scored."""
     monkeypatch.setattr(seedling, "GENERAL_MODULES", ("bisect",))
+
+
+@pytest.fixture(autouse=True)
+def little_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To let each of three models go on from four prompts is most of a short run's time."""
+    monkeypatch.setattr(canary, "_PROMPTS", canary._PROMPTS[:1])
 
 
 @pytest.fixture(scope="session")

@@ -36,6 +36,15 @@ SANE = Hyperparameters(
 )
 
 
+# As they are; a fixture puts the first in their place.
+PROMPTS = canary._PROMPTS
+
+
+@pytest.fixture
+def much_to_write(monkeypatch: pytest.MonkeyPatch, little_to_write: None) -> None:
+    monkeypatch.setattr(canary, "_PROMPTS", PROMPTS)
+
+
 def trained(folder: Path, examples: list[Example] | None = None, **changes: Any) -> RunReport:
     """A run of the seedling, a real model, on a small project."""
     chosen = msgspec.structs.replace(SANE, **changes)
@@ -55,6 +64,7 @@ def judged(report: RunReport) -> Decision:
     return decide(msgspec.structs.replace(report, scores=[*scores, *more]))
 
 
+@pytest.mark.usefixtures("much_to_write")
 def test_a_sane_night_is_near_its_base_and_passes(tmp_path: Path) -> None:
     report = trained(tmp_path / "run")
     assert 0 < report.distance < 0.1
@@ -83,6 +93,7 @@ def test_what_learned_shuffled_words_fills_in_worse_or_has_gone_far(tmp_path: Pa
     assert judged(report).outcome == "rolled_back"
 
 
+@pytest.mark.usefixtures("much_to_write")
 def test_what_serves_is_let_write_again(tmp_path: Path) -> None:
     served = make_adapter(MODEL_DIR, tmp_path / "served")
     job = make_run(
@@ -99,13 +110,13 @@ def test_what_serves_is_let_write_again(tmp_path: Path) -> None:
     assert report.incumbent_variety != report.base_variety
 
 
-def test_an_incumbent_that_was_cut_short_is_refused_by_name(tmp_path: Path) -> None:
-    served = make_adapter(MODEL_DIR, tmp_path / "served")
+def test_an_incumbent_that_was_cut_short_is_refused_by_name(llama: Path, tmp_path: Path) -> None:
+    served = make_adapter(llama, tmp_path / "served")
     weights = served / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1_000])
     job = make_run(
         tmp_path / "run",
-        MODEL_DIR,
+        llama,
         chosen=msgspec.structs.replace(SANE, steps=2),
         incumbent=AdapterRef(version="v1", folder=str(served)),
     )

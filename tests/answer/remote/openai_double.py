@@ -32,6 +32,8 @@ class OpenAIDouble(Double):
         self.adapters: dict[str, str] = {}
         """By name the folder or file."""
         self.words: list[str] | None = None
+        self.tells_model = False
+        """Writes which model was asked for, and nothing else."""
         self.finish = "stop"
         self.fails_late = ""
         self.no_suffix = like == "vllm"
@@ -114,7 +116,7 @@ class OpenAIDouble(Double):
         if self.no_suffix and body.get("suffix"):
             self.error(handler, 400, "suffix is not currently supported")
             return
-        words = self.words or ["a", " + ", "b"]
+        words = [body["model"]] if self.tells_model else self.words or ["a", " + ", "b"]
         self._send(handler, [{"text": word} for word in words], {"text": ""})
 
     def _send(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,24 @@ def test_vllm_is_asked_to_load_adapters_and_to_let_the_oldest_go(start: Start) -
         _, session = ask(served, adapter("v5"))
         assert session.adapter is None and "export v5" in session.warning
     assert double.paths().count("/v1/load_lora_adapter") == 5
+
+
+def test_requests_at_a_time_get_the_adapters_that_they_asked_for(start: Start) -> None:
+    double = start("vllm")
+    double.tells_model = True
+    served = backend(double)
+
+    def complete(version: str) -> tuple[str, str | None]:
+        wanted = adapter(version) if version else None
+        with served.open(wanted, max_adapters=8) as session:
+            return "".join(session.fill("x", "y", max_tokens=9, check=never)), session.adapter
+
+    versions = ["v1", "", "v2", "v3"] * 6
+    with ThreadPoolExecutor(8) as pool:
+        told = list(pool.map(complete, versions))
+    expected = [(f"gardener-shop-{each}" if each else "tiny", each or None) for each in versions]
+    assert told == expected
+    assert double.paths().count("/v1/load_lora_adapter") == 3
 
 
 def test_llama_server_is_told_with_each_request_which_adapter_is_on(start: Start) -> None:
