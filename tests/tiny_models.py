@@ -88,8 +88,13 @@ def make_base(
     seed: int = 0,
     window: int = 512,
     width: int = 64,
+    endless: bool = False,
 ) -> Path:
-    """Save a random model of two layers with its tokenizer in ``folder``, and give the folder."""
+    """Save a random model of two layers with its tokenizer in ``folder``, and give the folder.
+
+    Args:
+        endless: it writes neither a token that ends a text nor one that ends a line.
+    """
     tokenizer = make_tokenizer(chat=chat, fim=fim)
     shape: dict[str, Any] = {
         "vocab_size": len(tokenizer),
@@ -110,10 +115,18 @@ def make_base(
         shape["head_dim"] = width // 4
     torch.manual_seed(seed)
     model: Any = AutoModelForCausalLM.from_config(AutoConfig.for_model(architecture, **shape))
+    if endless:
+        ends = [id for text, id in tokenizer.get_vocab().items() if _ends_something(text)]
+        with torch.no_grad():  # tied, so that their score is 0, and some other's is above that
+            model.get_input_embeddings().weight[ends] = 0.0
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def _ends_something(token: str) -> bool:
+    return "Ċ" in token or (token.startswith("<|") and token.endswith("|>"))
 
 
 def make_adapter(

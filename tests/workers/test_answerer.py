@@ -146,7 +146,7 @@ def test_requests_at_a_time_with_several_adapters_and_bases_get_their_own_texts(
 def test_a_short_request_is_answered_while_a_long_one_is_written(
     worker: Worker, folder: Path, base: Path, adapters: list[AdapterRef]
 ) -> None:
-    slow = make_base(folder / "long", window=4_096, width=256)
+    slow = make_base(folder / "long", window=4_096, width=256, endless=True)
     reference = AdapterRef(version="w1", folder=str(make_adapter(slow, folder / "worn")))
     long = CompleteCode(
         base=str(slow), adapter=None, path="a.txt", prefix="x", suffix="", max_tokens=2_000
@@ -265,8 +265,8 @@ def test_a_damaged_model_is_a_typed_error_and_the_worker_lives_on(
 
 
 def test_a_cancelled_completion_stops_between_two_tokens(worker: Worker, folder: Path) -> None:
-    # The window allows far more tokens than could be written before the cancellation arrives.
-    slow = make_base(folder / "slow", window=4_096, width=256)
+    # Far more tokens than could be written before the cancellation arrives.
+    slow = make_base(folder / "slow", window=4_096, width=256, endless=True)
 
     async def scenario() -> None:
         started = asyncio.Event()
