@@ -15,6 +15,9 @@ from gardenerd.models import estimate
 from gardenerd.models.fit import whole_bytes
 from gardenerd.models.info import inspect, read_config
 
+NVIDIA = Path("/proc/driver/nvidia/version")
+"""There is such a file where NVIDIA's driver is loaded."""
+
 _ENDINGS = ("ForCausalLM", "LMHeadModel")
 _OTHERS = "name a model whose architecture transformers has, such as Qwen2, Llama or Gemma"
 
@@ -111,7 +114,10 @@ def refuse_too_large(
         return
     hint = "choose a smaller one: see `gardenerctl model list`"
     if packed <= limit:
-        hint = f"in 4 bits it takes {packed / 1e9:.1f} GB: pip install 'gardener[4bit]'; or {hint}"
+        ways = "ollama serves it so (docs/backends.md)"
+        if NVIDIA.exists():
+            ways = "pip install 'gardener[4bit]'"
+        hint = f"in 4 bits it takes about {packed / 1e9:.1f} GB: {ways}; or {hint}"
     raise ModelError(
         f"{name} takes {needed / 1e9:.1f} GB of memory to serve and this machine has "
         f"{limit / 1e9:.1f} GB",
@@ -120,8 +126,8 @@ def refuse_too_large(
 
 
 def has_four_bit() -> bool:
-    """Whether bitsandbytes, which holds weights in four bits, is installed."""
-    return find_spec("bitsandbytes") is not None
+    """Whether a CUDA device may hold weights in four bits: bitsandbytes is installed."""
+    return NVIDIA.exists() and find_spec("bitsandbytes") is not None
 
 
 @cache

@@ -37,7 +37,7 @@ def choose(
     """The first of CUDA, Apple's GPU and the processor that has the memory to serve the model.
 
     A model that is small is computed in float32 anywhere: exact, and it costs nothing. Four bits
-    are the last resort, where they are installed.
+    are the last resort on CUDA, where they are installed.
 
     Args:
         limit: bytes that the model worker may hold; None: all of them.
@@ -83,11 +83,9 @@ def choose(
             f"Apple's GPU may take {_gb(found.apple_bytes)} and {_gb(needed(whole))} are needed; "
             "the processor is used"
         )
-    precision: Precision = whole
-    if found.four_bit and needed(whole) > min(found.memory_bytes, limit):
-        precision = "4bit"
+    # Four bits save nothing here: they are unpacked for each product (measured: docs/models.md).
     where = "the processor" if passed else "the processor, since no GPU was found"
-    return chosen("cpu", precision, f"{where}; {_why(precision, found.processor_bfloat16)}")
+    return chosen("cpu", whole, f"{where}; {_why(whole, found.processor_bfloat16)}")
 
 
 def whole_bytes(stored_bytes: int) -> int:

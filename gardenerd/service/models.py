@@ -13,7 +13,7 @@ import psutil
 
 from gardenerd.errors import ModelError, RefusedError
 from gardenerd.models import catalogue, estimate, fit, shelf
-from gardenerd.models.check import check, least_bytes
+from gardenerd.models.check import NVIDIA, check, least_bytes
 from gardenerd.models.info import BaseInfo, find_base, inspect, kept_digest, read_config
 from gardenerd.models.origin import Origin, matches, read_origin
 from gardenerd.paths import Home
@@ -32,7 +32,6 @@ from gardenerd.workers.fetch_jobs import (
 )
 
 HUB = "https://huggingface.co"
-_NVIDIA = Path("/proc/driver/nvidia/version")
 
 
 class Models:
@@ -258,7 +257,7 @@ class Models:
 
     async def _limit(self) -> int:
         """Bytes of memory that a model may take. torch is asked where a GPU may have more."""
-        if self._hardware is None and _NVIDIA.exists():
+        if self._hardware is None and NVIDIA.exists():
             await self._look()
         if self._hardware is not None:
             return fit.largest(self._hardware)

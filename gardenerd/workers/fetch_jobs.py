@@ -70,7 +70,7 @@ class Hardware(msgspec.Struct, kw_only=True, frozen=True):
     apple_bytes: int = 0
     """What Apple's GPU may take of the memory; 0: there is none."""
     four_bit: bool = False
-    """bitsandbytes is installed, which holds weights in four bits."""
+    """A CUDA device may hold weights in four bits: bitsandbytes is installed."""
 
 
 FetchJob = FetchModel | LookAtHardware

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
 
@@ -124,7 +125,7 @@ def _card(base: Base) -> Card:
     )
 
 
-@pytest.mark.skipif(not check.has_four_bit(), reason="bitsandbytes is not installed")
+@pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed")
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
 def test_four_bits_serve_with_an_adapter(tmp_path: Path) -> None:
     folder = make_base(tmp_path / "base", width=128)

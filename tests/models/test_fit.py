@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -37,7 +38,6 @@ def chosen(offer: catalogue.Offer, **more: Any) -> fit.Choice:
         (LARGE, {"cuda": gpu(20)}, "cuda", "bfloat16", "Card"),
         (LARGE, {"cuda": gpu(10), "four_bit": True}, "cuda", "4bit", "would not fit otherwise"),
         (SMALL, {"apple_bytes": 10**10}, "mps", "bfloat16", "Apple's GPU"),
-        (LARGE, {"four_bit": True}, "cpu", "4bit", "would not fit otherwise"),
     ],
 )
 def test_what_is_there_decides(
@@ -60,17 +60,15 @@ def test_a_model_of_a_few_megabytes_is_exact() -> None:
 
 def test_four_bits_keep_a_model_under_what_the_worker_may_hold() -> None:
     middle = catalogue.OFFERS[2]
-    found = msgspec.structs.replace(PLAIN, four_bit=True)
+    card = msgspec.structs.replace(PLAIN, four_bit=True, cuda=gpu(20))
 
-    def under(limit: int, found: Hardware = found) -> str:
+    def under(limit: int, found: Hardware) -> str:
         return fit.choose(
             middle.config, middle.parameters, middle.bytes, found, limit * 10**9
         ).precision
 
-    assert [under(limit) for limit in (8, 4)] == ["bfloat16", "4bit"]
-    assert under(4, PLAIN) == "bfloat16"
-    card = msgspec.structs.replace(found, cuda=gpu(20))
     assert [under(limit, card) for limit in (8, 4)] == ["bfloat16", "4bit"]
+    assert under(4, PLAIN) == "bfloat16"
 
 
 def test_short_memory_is_told_and_the_processor_is_used() -> None:
@@ -104,7 +102,10 @@ def test_estimates_grow_with_the_model_and_shrink_with_the_precision() -> None:
         assert each[1] > offer.bytes
 
 
-def test_what_does_not_fit_is_refused_with_the_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_does_not_fit_is_refused_with_the_estimate(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(check, "NVIDIA", tmp_path / "none")
     monkeypatch.setattr(check, "has_four_bit", lambda: False)
 
     def refuse(limit: int) -> None:
@@ -113,7 +114,11 @@ def test_what_does_not_fit_is_refused_with_the_estimate(monkeypatch: pytest.Monk
     refuse(20 * 10**9)
     with pytest.raises(ModelError, match=r"big takes 16\.7 GB .* has 10\.0 GB") as caught:
         refuse(10 * 10**9)
-    assert "in 4 bits it takes 7.4 GB" in caught.value.hint
+    assert "in 4 bits it takes about 7.4 GB: ollama serves it so" in caught.value.hint
+    monkeypatch.setattr(check, "NVIDIA", tmp_path)
+    with pytest.raises(ModelError) as caught:
+        refuse(10 * 10**9)
+    assert "pip install 'gardener[4bit]'" in caught.value.hint
     with pytest.raises(ModelError) as caught:
         refuse(10**9)
     assert "choose a smaller one" in caught.value.hint
