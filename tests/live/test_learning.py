@@ -22,6 +22,9 @@ from tests.live.conftest import write_library
 from tests.live.garden import ONLY_ASKED, TRAIN, Garden, moved_in, until
 from tests.tiny_models import make_base
 
+# Trainings have the lowest priority: minutes where others work too, as other files of tests do.
+pytestmark = pytest.mark.timeout(600)
+
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
