@@ -7,8 +7,8 @@ many installed packages as it takes. Queries are of three shapes: a name that is
 the first line of a docstring, and a report (a docstring with code below it). Each is timed from the
 job to the search worker's answer, which includes the socket; the first of each shape are not
 counted. Beside indexing they come ten a second, as from an editor, and as fast as they can; the
-index worker is held for them as the daemon holds it (``gardenerd/service/precedence.py``), and what
-it gets done meanwhile is told.
+index worker is held for half of them, as the daemon holds it
+(``gardenerd/service/precedence.py``), and what it gets done meanwhile is told.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def measure(chunks: int = CHUNKS) -> dict[str, Any]:
             "search worker": round(searcher.peak_rss() / 1e6),
         }
     found["limit_ms"] = {"p50": P50_LIMIT_MS, "p99": P99_LIMIT_MS}
-    slow = found["indexing, ten a second"]
+    slow = found["indexing, ten a second"]["held"]
     found["within"] = slow["p50"] <= P50_LIMIT_MS and slow["p99"] <= P99_LIMIT_MS
     return found
 
@@ -139,31 +139,34 @@ def _beside_indexing(
     files: list[tuple[Path, str]],
     queries: list[str],
     pause: float,
-) -> dict[str, float]:
-    """The same searches, one each ``pause`` seconds, while one batch after the other is indexed."""
-    times: list[float] = []
+) -> dict[str, Any]:
+    """The same searches, one each ``pause`` seconds, while one batch after the other is indexed:
+    three of them with the index worker held, three without, and so on."""
+    times: dict[bool, list[float]] = {True: [], False: []}
     allowance = Allowance()
-    held, began, chunks = 0, time.monotonic(), indexer.chunks
-    at = 0
-    while len(times) < len(queries):
+    began, chunks = time.monotonic(), indexer.chunks
+    at = number = 0
+    while number < len(queries):
         part = _part(files, at)
         at = (at + len(part)) % len(files)
-        number = indexer.start(_job(part))
-        while not indexer.ended(number) and len(times) < len(queries):
+        job = indexer.start(_job(part))
+        while not indexer.ended(job) and number < len(queries):
             due = time.monotonic() + pause
-            if holding := allowance.begin() > 0:
+            if holding := number // 3 % 2 == 0 and allowance.begin() > 0:
                 indexer.freeze()
-            times.append(_once(searcher, queries[len(times)]))
+            times[holding].append(_once(searcher, queries[number]))
             if holding:
                 indexer.thaw()
                 allowance.end()
-                held += 1
+            number += 1
             time.sleep(max(0.0, due - time.monotonic()))
-        indexer.answer(number, Indexed)
+        indexer.answer(job, Indexed)
     seconds = time.monotonic() - began
-    indexed = (indexer.chunks - chunks) / seconds
-    share = round(held / len(times), 2)
-    return {**_summary(times), "held": share, "chunks indexed a second": round(indexed)}
+    return {
+        "held": _summary(times[True]),
+        "not held": _summary(times[False]),
+        "chunks indexed a second": round((indexer.chunks - chunks) / seconds),
+    }
 
 
 def _summary(times: list[float]) -> dict[str, float]:
