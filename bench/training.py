@@ -27,12 +27,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from gardenerd.workers.environment import FOR_TORCH
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-# As the daemon starts its workers (gardenerd/workers/child.py); both recipes run under it.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
-os.environ.setdefault("LRU_CACHE_CAPACITY", "128")
+# As the daemon starts its workers; both recipes run under it.
+os.environ.update({**FOR_TORCH, **os.environ})
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import msgspec

@@ -21,8 +21,9 @@ from gardenerd.answer.local.request import Request
 from gardenerd.answer.local.scheduler import Scheduler
 from gardenerd.answer.local.selftest import fitting
 from gardenerd.answer.local.vocabulary import Vocabulary
+from gardenerd.answer.room import require_room
 from gardenerd.answer.scoring import score_files
-from gardenerd.errors import AdapterError, ModelError
+from gardenerd.errors import AdapterError
 from gardenerd.models.device import load_for_serving
 from gardenerd.workers.jobs import AdapterRef, FileScore, Surroundings
 
@@ -149,12 +150,7 @@ class LocalSession:
             ModelError: the messages do not fit the window.
         """
         ids = self._vocabulary.converse(messages)
-        if len(ids) + max_tokens > self.window:
-            raise ModelError(
-                f"the question is too long: it takes {len(ids)} tokens, and {self.name} reads "
-                f"{self.window - max_tokens} before its answer",
-                hint="ask a shorter question",
-            )
+        require_room(len(ids), max_tokens, window=self.window, name=self.name)
         return self._write(Prompt(ids=ids, room=max_tokens), check, drawing)
 
     def fill(

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gardenerd.answer.room import completion_room
 from gardenerd.workers.jobs import Surroundings
 
 # What is before the cursor tells more than what is after it.
 _PREFIX_SHARE = 0.75
-# Even a prompt that fills the window leaves this much of it to write in.
-_LEAST_ROOM = 16
 # No token of code is longer than this on average, so a longer text cannot fit and its far end
 # need not be tokenized at all: a file of a megabyte would take a second.
 _BYTES_PER_TOKEN = 12
@@ -68,7 +67,7 @@ def completion_prompt(
         window: tokens that the model can attend to.
         around: stands before all, whole, if the model knows how.
     """
-    room = max(1, min(max_tokens, window // 2, window - _LEAST_ROOM))
+    room = completion_room(max_tokens, window)
     head = [] if begin is None else [begin]
     path: list[int] = []
     if fill is not None and fill.repository is not None and around is not None:

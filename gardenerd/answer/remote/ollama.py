@@ -25,6 +25,7 @@ from gardenerd.answer.remote import text as texts
 from gardenerd.answer.remote.http import Check, Http
 from gardenerd.answer.remote.names import PREFIX, served_name
 from gardenerd.answer.remote.writing import Piece, RemoteWriting, sampling
+from gardenerd.answer.room import completion_room, require_room
 from gardenerd.errors import GardenerError, ModelError, ServerError
 from gardenerd.models.served import Registered
 from gardenerd.paths import Home
@@ -36,8 +37,6 @@ log = logging.getLogger(__name__)
 _KNOWN_SECONDS = 60.0
 # ollama's own default; a model's window may be 128,000, and it would take memory for all of it.
 _WINDOW = 4_096
-_MESSAGE_TOKENS = 8
-_LEAST_ROOM = 16
 # A model is written anew with the adapter beside it: gigabytes are linked, not copied.
 _CREATE = "/api/create"
 
@@ -251,14 +250,15 @@ class OllamaSession:
         Raises:
             ModelError: the messages do not fit the window.
         """
-        needed = sum(self.count(each["content"]) + _MESSAGE_TOKENS for each in messages)
-        if needed + max_tokens > self.window:
-            # ollama would drop the first messages without a word.
-            raise ModelError(
-                f"the question is too long: it takes {needed} tokens, and {self.name} reads "
-                f"{self.window - max_tokens} before its answer",
-                hint="ask a shorter question, or set model.window",
-            )
+        needed = texts.conversation(messages, self.count)
+        # ollama would drop the first messages without a word.
+        require_room(
+            needed,
+            max_tokens,
+            window=self.window,
+            name=self.name,
+            hint="ask a shorter question, or set model.window",
+        )
         body = {"messages": list(messages)}
         return self._write("/api/chat", body, max_tokens, check, drawing)
 
@@ -273,8 +273,8 @@ class OllamaSession:
         around: Surroundings | None = None,
     ) -> RemoteWriting:
         del around
-        room = max(1, min(max_tokens, self.window // 2, self.window - _LEAST_ROOM))
-        budget = self.window - room - _MESSAGE_TOKENS
+        room = completion_room(max_tokens, self.window)
+        budget = self.window - room - texts.MESSAGE_TOKENS
         fills = self._shown.can_fill and bool(suffix)
         after = texts.keep_start(self.clean(suffix), budget // 4, self.count) if fills else ""
         before = texts.keep_end(self.clean(prefix), budget - self.count(after), self.count)

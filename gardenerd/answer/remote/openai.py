@@ -22,7 +22,8 @@ from gardenerd.answer.remote.http import Check, Http
 from gardenerd.answer.remote.names import served_name
 from gardenerd.answer.remote.served import FILE, REPOSITORY, Listed, Served, chosen, listed, look
 from gardenerd.answer.remote.writing import Piece, RemoteWriting, sampling
-from gardenerd.errors import ModelError, ServerError
+from gardenerd.answer.room import completion_room, require_room
+from gardenerd.errors import ServerError
 from gardenerd.workers.jobs import AdapterRef, ServerRef, Surroundings
 
 # A server that was started anew may have another window or another tokenizer.
@@ -30,8 +31,6 @@ _KNOWN_SECONDS = 60.0
 # What may follow what was filled in, where a model goes on into another file (at most four, as
 # OpenAI allows).
 _ENDS = ["<|endoftext|>", "<|fim_pad|>", "<|file_sep|>", "<|repo_name|>"]
-_MESSAGE_TOKENS = 8
-_LEAST_ROOM = 16
 
 
 class OpenAIBackend:
@@ -160,13 +159,8 @@ class OpenAISession:
         Raises:
             ModelError: the messages do not fit the window.
         """
-        needed = sum(self.count(each["content"]) + _MESSAGE_TOKENS for each in messages)
-        if needed + max_tokens > self.window:
-            raise ModelError(
-                f"the question is too long: it takes {needed} tokens, and {self.name} reads "
-                f"{self.window - max_tokens} before its answer",
-                hint="ask a shorter question",
-            )
+        needed = texts.conversation(messages, self.count)
+        require_room(needed, max_tokens, window=self.window, name=self.name)
         body = {**self._fields, **sampling(drawing), "max_tokens": max_tokens}
         return RemoteWriting(self._chat(messages, body, check))
 
@@ -194,8 +188,8 @@ class OpenAISession:
         around: Surroundings | None = None,
     ) -> RemoteWriting:
         files = self._files(around) if around is not None and self.knows_repositories else ""
-        room = max(1, min(max_tokens, self.window // 2, self.window - _LEAST_ROOM))
-        budget = max(1, self.window - room - _MESSAGE_TOKENS - self.count(files))
+        room = completion_room(max_tokens, self.window)
+        budget = max(1, self.window - room - texts.MESSAGE_TOKENS - self.count(files))
         after = texts.keep_start(self.clean(suffix), budget // 4, self.count)
         before = texts.keep_end(self.clean(prefix), budget - self.count(after), self.count)
         body = {**self._fields, **sampling(drawing), "max_tokens": room, "stop": _ENDS}

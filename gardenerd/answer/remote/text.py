@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+
+from gardenerd.answer.backend import Message
 
 # What chat and fill-in templates of common models are made of: ChatML and Llama 3 (<|...|>),
 # DeepSeek (fullwidth bars), StarCoder, Code Llama, Mistral, Gemma.
@@ -20,6 +22,9 @@ _PIECES = re.compile(
 # on average, also rare ones (measured with one of 8,192 tokens, a small one), and capitals of two.
 _LETTERS_PER_TOKEN = 3
 _CAPITALS_PER_TOKEN = 2
+
+MESSAGE_TOKENS = 8
+"""That a template puts around a message or a prompt, with room to spare."""
 
 
 def clean(text: str) -> str:
@@ -42,6 +47,11 @@ def estimate(text: str) -> int:
         else:
             total += len(found.encode())
     return total + -(-total // 10)
+
+
+def conversation(messages: Iterable[Message], count: Callable[[str], int]) -> int:
+    """Tokens of all the messages, with what a template puts around each."""
+    return sum(count(each["content"]) + MESSAGE_TOKENS for each in messages)
 
 
 def keep_end(text: str, tokens: int, count: Callable[[str], int]) -> str:
